@@ -1,0 +1,9 @@
+// The command line: one verb per file, exit codes by base/error.hpp.
+#pragma once
+
+namespace zipmodule::cli {
+
+// Parses, calls the verb, prints. Returns the exit code; never throws.
+int run_app(int argc, char** argv);
+
+}  // namespace zipmodule::cli

@@ -1,0 +1,81 @@
+// The YAML configuration as plain values, validated as a whole.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace zipmodule::config {
+
+struct Database {
+  std::string dsn;  // after $ZIPMODULE_DSN; may hold a password: never print it
+};
+
+struct Content {
+  std::map<std::string, std::filesystem::path> roots;  // by name; absolute paths
+};
+
+struct Archives {
+  std::filesystem::path root;
+  std::chrono::seconds grace{std::chrono::hours(24)};
+  std::uint64_t min_free_bytes = std::uint64_t{1} << 30;
+};
+
+struct Run {
+  std::filesystem::path lock_file{"/run/lock/zipmodule.lock"};
+  int lock_busy_exit = 0;
+  std::string host;          // defaults to the host's name
+  unsigned workers = 0;      // archives at once; resolved: never 0 after load
+  unsigned threads = 0;      // resolved: never 0 after load
+  std::uint64_t memory_bytes = std::uint64_t{256} << 20;
+  std::chrono::seconds max_runtime{std::chrono::minutes(55)};
+  std::chrono::seconds linger{0};
+  std::chrono::seconds lease{60};
+  int max_attempts = 5;
+};
+
+struct Zip {
+  std::string level = "balanced";      // store, fast, balanced, small
+  std::string on_duplicate = "rename"; // rename, fail
+  bool portable_names = false;         // make names that Windows can't create safe
+  bool allow_empty = false;
+};
+
+struct Limits {
+  std::uint64_t max_entries = 1'000'000;
+  std::uint64_t max_bytes = std::uint64_t{200} << 30;
+  unsigned max_depth = 100;
+};
+
+struct Log {
+  std::optional<std::filesystem::path> file;
+};
+
+struct Config {
+  Database database;
+  Content content;
+  Archives archives;
+  Run run;
+  Zip zip;
+  Limits limits;
+  Log log;
+};
+
+struct Problem {
+  std::string file;
+  int line = 0;  // 1-based; 0 where the problem has no line
+  std::string text;
+};
+
+// Reads and validates `path`. Unknown keys, wrong types and bad units are problems; all are found, not just the first.
+// On any problem throws ConfigError (an Error{config}) that lists them all, one per line: "file:line: text".
+Config load(const std::filesystem::path& path);
+
+// The same without throwing for what is in the file: the problems found, for check-config.
+std::vector<Problem> check(const std::filesystem::path& path);
+
+}  // namespace zipmodule::config

@@ -1,0 +1,117 @@
+// What a run does with the queue. The only place that claims, extends, commits and releases.
+//
+// Life of a claim: claim -> (extend)* -> commit -> [link switched by the caller] -> release
+//                  claim -> (extend)* -> fail | give_back
+// A crash leaves a lease whose token nobody uses any more; recover() (same instance) or an expired lease (any instance)
+// ends it, with a telemetry row 'lost'.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "queue/connection.hpp"
+#include "queue/job.hpp"
+
+namespace zipmodule::queue {
+
+struct WorkerOptions {
+  ConnectionOptions connection;
+  std::string host;       // for telemetry and messages
+  std::string instance;   // host and store: the lock holder of one archive store on one host
+  std::chrono::seconds lease{60};
+  int max_attempts = 5;
+};
+
+struct RunSummary {
+  std::uint64_t claimed = 0;
+  std::uint64_t done = 0;
+  std::uint64_t failed = 0;
+  std::string outcome;  // 'done', 'failed' (some job failed), 'stopped', 'timeout', 'database', 'error'
+};
+
+// A build of this instance that is current or retired.
+struct StoredBuild {
+  BuildRecord build;
+  std::int64_t job_id = 0;
+  std::string series;
+  std::string archive;
+};
+
+// One connection; used from one thread at a time. Every call throws Error{database} when the connection is lost or can't
+// be made; the object may be used again afterwards: the next call connects anew (no session state is kept).
+class Worker {
+ public:
+  explicit Worker(WorkerOptions options);  // does not connect yet
+  ~Worker();
+
+  // Inserts the run row; returns its id. `previous_clean`: whether this instance's last run ended by itself.
+  struct Begun {
+    std::int64_t run_id = 0;
+    bool previous_clean = true;
+  };
+  Begun begin_run(int pid, const std::string& version);
+  void finish_run(std::int64_t run_id, const RunSummary& summary);
+
+  // Ends all leases this instance still holds from earlier runs, each with a telemetry row 'lost' (unless it was already
+  // committed), and makes their jobs due: at once for the first two losses in a row, then after a growing pause, and
+  // failed after 4 x max_attempts of them. To be called with the lock held, before the first claim. Returns how many.
+  std::uint64_t recover(std::int64_t run_id);
+
+  // Claims up to `most` due jobs, by priority, then by age. Expired leases of others are taken over.
+  std::vector<ClaimedJob> claim(std::int64_t run_id, std::size_t most);
+  // The same list as claim would see, without locking or changing anything.
+  std::vector<ClaimedJob> peek(std::size_t most);
+
+  // Extends the leases and writes progress, in one statement. The answer is in the order of `leases`.
+  std::vector<LeaseState> extend(const std::vector<LeaseProgress>& leases);
+
+  // Marks the revisions built, inserts build and telemetry rows and retires the builds they replace, in one transaction.
+  // answer[i] is false where the lease was lost or the job cancelled: nothing of it was stored then, except a telemetry
+  // row (outcome lost or cancelled) if there was none for that token. After an Error{database} the fate of the commit is
+  // unknown: call again with the same arguments; what was stored before is recognised by its build_id and answered true.
+  // The leases stay, for the link.
+  std::vector<bool> commit(std::int64_t run_id, const std::vector<Completion>& completions);
+
+  // Ends the leases of jobs whose builds are committed and linked; the jobs are done now, or pending again where a newer
+  // revision is wanted. answer[i] is false where the lease had been lost: the link must be checked against current().
+  std::vector<bool> release(const std::vector<Lease>& leases);
+
+  // For a claim that found its revision built already and only switched the link: release, with a telemetry row 'skipped'.
+  std::vector<bool> release_unbuilt(std::int64_t run_id, const std::vector<Attempt>& attempts);
+
+  // Ends attempts that did not come to a build. Guarded by the token like commit; answers alike.
+  std::vector<bool> fail(std::int64_t run_id, const std::vector<Failure>& failures);
+
+  // Gives leases back at a stop, without counting an attempt: telemetry 'retry', kind 'stopped'.
+  void give_back(std::int64_t run_id, const std::vector<Attempt>& attempts);
+
+  // The current build of a job, or nullopt.
+  std::optional<StoredBuild> current(std::int64_t job_id);
+
+  // Which of the given build ids exist in the database (for sweeping orphans).
+  std::vector<std::string> known_builds(const std::vector<std::string>& build_ids);
+
+  // Current builds of this instance in build_id order, after `after_id` (empty: from the start), at most `most`.
+  std::vector<StoredBuild> builds_after(const std::string& after_id, std::size_t most);
+  // The audit's bookmark of this instance, so that large stores are audited over several runs.
+  std::string audit_cursor();
+  void set_audit_cursor(const std::string& build_id);
+  // A build that is damaged or gone: forgets it and makes its job due for a rebuild, unless it is no longer current.
+  bool forget_build(const std::string& build_id, const std::string& reason);
+  // After a full check found a touched file good: its new modification time.
+  void note_mtime(const std::string& build_id, std::int64_t mtime_ns);
+
+  // Marks up to `most` builds of this instance, retired longer than `grace` ago, as deleting, and returns them; also
+  // those marked by an earlier run. The caller removes the files, then calls remove_builds.
+  std::vector<StoredBuild> collect_garbage(std::chrono::seconds grace, std::size_t most);
+  void remove_builds(const std::vector<std::string>& build_ids);
+
+ private:
+  WorkerOptions options_;
+  std::unique_ptr<Connection> connection_;
+};
+
+}  // namespace zipmodule::queue
