@@ -1,0 +1,32 @@
+// Whether a build in the store is still the one that was published.
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "archive/store.hpp"
+#include "base/thread_pool.hpp"
+
+namespace zipmodule::archive {
+
+struct ExpectedBuild {
+  std::string path;
+  std::uint64_t size_bytes = 0;
+  std::int64_t mtime_ns = 0;
+  std::string fingerprint;
+};
+
+struct AuditResult {
+  bool good = true;
+  std::string problem;  // what is wrong, for a person
+  // Where a touched file turned out to be whole: its present time, to be recorded.
+  std::optional<std::int64_t> new_mtime_ns;
+};
+
+// Looks at size and modification time, and decodes and checks every byte where those say that a hand was on it, or with
+// `deep`. Never throws for what it finds; throws Error{stopped}.
+AuditResult audit_build(const Store& store, const ExpectedBuild& expected, bool deep, ThreadPool& pool,
+                        const std::stop_token& stop);
+
+}  // namespace zipmodule::archive

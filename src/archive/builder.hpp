@@ -1,0 +1,83 @@
+// One job's file list -> one immutable, verified build in the store.
+//
+//   list -> plan -> space -> temporary -> zip engine -> read back and compare -> sync, rename
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "archive/plan.hpp"
+#include "archive/store.hpp"
+#include "zip/level.hpp"
+#include "zip/writer.hpp"
+
+namespace zipmodule::archive {
+
+struct BuildRequest {
+  std::string label;  // "series/archive", for messages
+  std::string files_json;
+  zip::Level level = zip::Level::balanced;
+  bool skip_missing = false;
+};
+
+// How far a build is; written by its threads, read by whoever shows it.
+struct BuildProgress {
+  std::atomic<std::uint64_t> bytes_total{0};
+  std::atomic<std::uint64_t> bytes_done{0};
+  double fraction() const noexcept {
+    const auto total = bytes_total.load();
+    return total == 0 ? 0.0 : static_cast<double>(bytes_done.load()) / static_cast<double>(total);
+  }
+};
+
+// What was measured, also of a build that failed: as far as it came. Seconds; read, compress and write summed over
+// threads.
+struct BuildMeasurements {
+  double plan_seconds = 0;
+  double sync_seconds = 0;  // reading back, syncing and renaming
+  double cpu_seconds = 0;
+  zip::WriteResult write;
+  std::uint64_t files = 0;
+  std::vector<std::string> missing;
+};
+
+struct FinishedBuild {
+  StoredFile file;
+  std::uint64_t entries = 0;
+  std::string fingerprint;
+};
+
+struct BuilderOptions {
+  PlanOptions plan;
+  bool allow_empty = false;
+};
+
+// Thread-safe; everything it refers to must outlive it.
+class Builder {
+ public:
+  Builder(const Store& store, const Roots& roots, BuilderOptions options, zip::Resources resources)
+      : store_(store), roots_(roots), options_(std::move(options)), resources_(resources) {}
+
+  // Plans and builds. A source that changes meanwhile is planned and built again, at most twice, before it is an error.
+  // Throws what make_plan, write_archive, verify_against_plan and the store throw; nothing is left in the store then.
+  FinishedBuild build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
+                      BuildMeasurements& measured) const;
+
+  // The plan alone, for a dry run.
+  std::unique_ptr<Plan> plan(const BuildRequest& request, const std::stop_token& stop) const;
+
+ private:
+  FinishedBuild try_build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
+                          BuildMeasurements& measured) const;
+
+  const Store& store_;
+  const Roots& roots_;
+  const BuilderOptions options_;
+  const zip::Resources resources_;
+};
+
+}  // namespace zipmodule::archive

@@ -1,0 +1,25 @@
+// The list of a publish (CONTRACT.md, 'files') as values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace zipmodule::archive {
+
+// One element: which source, and where it goes.
+struct Listed {
+  std::string root;            // 'default' where the source names none
+  std::string path;            // relative to the root, without a trailing '/'; empty: the root itself
+  bool contents_only = false;  // the source ended in '/': what is in the folder, without the folder
+  std::string destination;     // folder in the archive, without slashes at its ends; empty: top level
+  std::string name;            // file or folder name in the archive; empty: as in the source
+};
+
+// Splits 'root:path'. A prefix before the first ':' that has no '/' is the root's name.
+Listed parse_source(std::string_view source);
+
+// Parses the JSON array. publish has validated it; what gets here all the same throws Error{payload} naming the element.
+std::vector<Listed> parse_file_list(std::string_view json);
+
+}  // namespace zipmodule::archive

@@ -1,0 +1,262 @@
+#include "archive/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "base/error.hpp"
+
+namespace zipmodule::archive {
+namespace {
+
+constexpr std::size_t k_warnings_most = 1'000;
+constexpr std::size_t k_missing_most = 100'000;
+constexpr std::uint16_t k_generated_root = std::numeric_limits<std::uint16_t>::max();
+// 1980-01-01: the same whenever the archive is built.
+constexpr std::int64_t k_generated_mtime_ns = 315'532'800LL * 1'000'000'000;
+
+std::string join(std::string_view parent, std::string_view child) {
+  if (parent.empty()) return std::string(child);
+  if (child.empty()) return std::string(parent);
+  return fmt::format("{}/{}", parent, child);
+}
+
+std::string_view last_component(std::string_view path) noexcept {
+  const auto slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+class FileReader final : public zip::EntryReader {
+ public:
+  FileReader(storage::OpenFile file) : file_(std::move(file)) {}
+  std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override { return file_.read_at(offset, buffer); }
+  void require_unchanged() override { file_.require_unchanged(); }
+
+ private:
+  storage::OpenFile file_;
+};
+
+class TextReader final : public zip::EntryReader {
+ public:
+  explicit TextReader(const std::string& text) : text_(text) {}
+  std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+    if (offset >= text_.size()) return 0;
+    const auto n = std::min(buffer.size(), text_.size() - static_cast<std::size_t>(offset));
+    std::memcpy(buffer.data(), text_.data() + offset, n);
+    return n;
+  }
+  void require_unchanged() override {}
+
+ private:
+  const std::string& text_;
+};
+
+}  // namespace
+
+zip::EntryView Plan::at(std::size_t index) const {
+  const Entry& entry = entries_[index];
+  return {std::string_view(text_).substr(entry.name_at, entry.name_bytes), entry.size_bytes, entry.mtime_ns, entry.directory,
+          entry.executable};
+}
+
+std::string Plan::source_name(std::size_t index) const {
+  const Entry& entry = entries_[index];
+  if (entry.root == k_generated_root) return std::string(k_missing_entry);
+  return fmt::format("{}:{}", roots_[entry.root]->name(), source_path(entry));
+}
+
+std::unique_ptr<zip::EntryReader> Plan::open(std::size_t index) {
+  const Entry& entry = entries_[index];
+  if (entry.root == k_generated_root) return std::make_unique<TextReader>(generated_);
+  storage::OpenFile file = roots_[entry.root]->open(std::string(source_path(entry)));
+  const auto& status = file.status();
+  if (status.size_bytes != entry.size_bytes || status.mtime_ns != entry.mtime_ns || status.ctime_ns != entry.ctime_ns ||
+      status.inode != entry.inode) {
+    throw Error(ErrorKind::source_changed, fmt::format("source {} changed after it was listed", source_name(index)),
+                "publish when its writer is finished");
+  }
+  return std::make_unique<FileReader>(std::move(file));
+}
+
+// Makes one plan, element by element.
+class Planner {
+ public:
+  Planner(const Roots& roots, const PlanOptions& options, const std::stop_token& stop)
+      : roots_(roots), options_(options), stop_(stop), names_(options.on_duplicate), plan_(std::make_unique<Plan>()) {}
+
+  std::unique_ptr<Plan> make(const std::vector<Listed>& list) {
+    for (const Listed& listed : list) {
+      if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "planning was stopped");
+      add(listed);
+    }
+    if (!plan_->missing_.empty()) add_missing_list(list.size());
+    return std::move(plan_);
+  }
+
+ private:
+  class FolderVisitor;
+
+  std::uint16_t root_index(const Listed& listed);
+  void add(const Listed& listed);
+  void add_folder(const Listed& listed, std::uint16_t root, const storage::FileStatus& status);
+  void add_entry(std::string name, std::string_view source, std::uint16_t root, const storage::FileStatus& status);
+  void append(std::string_view name, std::string_view source, std::uint16_t root, const storage::FileStatus& status);
+  void add_missing_list(std::size_t listed);
+  void note_missing(const Error& error, std::string_view source);
+  void warn(std::string text) {
+    if (plan_->warnings_.size() < k_warnings_most) plan_->warnings_.push_back(std::move(text));
+  }
+
+  const Roots& roots_;
+  const PlanOptions& options_;
+  const std::stop_token& stop_;
+  zip::NameSet names_;
+  std::unique_ptr<Plan> plan_;
+};
+
+class Planner::FolderVisitor final : public storage::Visitor {
+ public:
+  FolderVisitor(Planner& planner, std::uint16_t root, std::string base, std::string prefix)
+      : planner_(planner), root_(root), base_(std::move(base)), prefix_(std::move(prefix)) {}
+
+  void found(const std::string& path, const storage::FileStatus& status) override {
+    planner_.add_entry(join(prefix_, path), join(base_, path), root_, status);
+  }
+  void problem(const Error& error) override { planner_.note_missing(error, error.what()); }
+
+ private:
+  Planner& planner_;
+  const std::uint16_t root_;
+  const std::string base_;    // path of the folder below its root
+  const std::string prefix_;  // its place in the archive
+};
+
+std::uint16_t Planner::root_index(const Listed& listed) {
+  const auto found = roots_.find(listed.root);
+  if (found == roots_.end()) {
+    throw Error(ErrorKind::config, fmt::format("content root '{}' is not configured on host {}", listed.root, options_.host),
+                fmt::format("add content.roots.{} there, or publish from another root", listed.root));
+  }
+  const storage::LocalRoot* root = &found->second;
+  auto& used = plan_->roots_;
+  const auto known = std::find(used.begin(), used.end(), root);
+  const auto index = static_cast<std::uint16_t>(known - used.begin());
+  if (known == used.end()) used.push_back(root);
+  return index;
+}
+
+void Planner::add(const Listed& listed) {
+  const std::uint16_t root = root_index(listed);
+  storage::FileStatus status;
+  try {
+    status = plan_->roots_[root]->status(listed.path);
+  } catch (const Error& error) {
+    note_missing(error, fmt::format("{}:{}", listed.root, listed.path));
+    return;
+  }
+  if (status.type == storage::FileType::directory) {
+    add_folder(listed, root, status);
+    return;
+  }
+  if (listed.contents_only) {
+    throw Error(ErrorKind::source_type, fmt::format("source {}:{}/ is a file, not a folder", listed.root, listed.path),
+                "publish it without the '/' at its end");
+  }
+  const std::string name = listed.name.empty() ? std::string(last_component(listed.path)) : listed.name;
+  add_entry(join(listed.destination, name), listed.path, root, status);
+}
+
+void Planner::add_folder(const Listed& listed, std::uint16_t root, const storage::FileStatus& status) {
+  std::string prefix = listed.destination;
+  if (!listed.contents_only) {
+    prefix = join(prefix, listed.name.empty() ? last_component(listed.path) : std::string_view(listed.name));
+    add_entry(prefix, listed.path, root, status);
+  }
+  FolderVisitor visitor(*this, root, listed.path, std::move(prefix));
+  plan_->roots_[root]->walk(listed.path, options_.max_depth, stop_, visitor);
+}
+
+void Planner::add_entry(std::string name, std::string_view source, std::uint16_t root, const storage::FileStatus& status) {
+  const bool directory = status.type == storage::FileType::directory;
+  if (directory) name += '/';
+  if (const auto problem = zip::name_problem(name)) {
+    throw Error(ErrorKind::source_name, fmt::format("source {}:{}: its name in the archive {}", plan_->roots_[root]->name(), source, *problem),
+                "rename it, or publish it under another name");
+  }
+  if (options_.portable_names) {
+    std::string portable = zip::portable_name(name);
+    if (portable != name) warn(fmt::format("'{}' is archived as '{}', which Windows can create", name, portable));
+    name = std::move(portable);
+  } else if (const auto problem = zip::windows_problem(name)) {
+    warn(fmt::format("'{}' {}: Windows can't create it (zip.portable_names would replace it)", name, *problem));
+  }
+  if (name.size() > zip::k_name_bytes_warn) warn(fmt::format("'{}' has {} bytes: too long for Windows", name, name.size()));
+  const auto unique = names_.add(name);
+  if (unique.repeated) return;
+  if (unique.renamed) warn(fmt::format("'{}' is there already: archived as '{}'", name, unique.name));
+  append(unique.name, source, root, status);
+}
+
+void Planner::append(std::string_view name, std::string_view source, std::uint16_t root, const storage::FileStatus& status) {
+  Plan& plan = *plan_;
+  if (plan.entries_.size() >= options_.max_entries) {
+    throw Error(ErrorKind::limit, fmt::format("more than {} entries", options_.max_entries),
+                "publish fewer files, or raise limits.max_entries");
+  }
+  const bool directory = status.type == storage::FileType::directory;
+  Plan::Entry entry;
+  entry.name_at = plan.text_.size();
+  entry.name_bytes = static_cast<std::uint32_t>(name.size());
+  entry.source_bytes = static_cast<std::uint32_t>(source.size());
+  plan.text_ += name;
+  const auto bare = directory ? name.substr(0, name.size() - 1) : name;
+  if (bare.ends_with(source)) {
+    entry.source_at = entry.name_at + bare.size() - source.size();
+  } else {
+    entry.source_at = plan.text_.size();
+    plan.text_ += source;
+  }
+  entry.size_bytes = directory ? 0 : status.size_bytes;
+  entry.mtime_ns = status.mtime_ns;
+  entry.ctime_ns = status.ctime_ns;
+  entry.inode = status.inode;
+  entry.root = root;
+  entry.directory = directory;
+  entry.executable = !directory && status.executable;
+  plan.entries_.push_back(entry);
+  plan.content_bytes_ += entry.size_bytes;
+  if (!directory) ++plan.files_;
+  if (plan.content_bytes_ > options_.max_bytes) {
+    throw Error(ErrorKind::limit, fmt::format("more than {} bytes of content", options_.max_bytes),
+                "publish less, or raise limits.max_bytes");
+  }
+}
+
+void Planner::note_missing(const Error& error, std::string_view source) {
+  if (error.kind() != ErrorKind::source_missing || !options_.skip_missing) throw error;
+  if (plan_->missing_.size() < k_missing_most) plan_->missing_.emplace_back(source);
+}
+
+void Planner::add_missing_list(std::size_t listed) {
+  if (plan_->entries_.empty()) {
+    throw Error(ErrorKind::empty, fmt::format("none of the {} listed sources exists; the first is {}", listed, plan_->missing_.front()),
+                "put them there and publish again");
+  }
+  std::string& text = plan_->generated_;
+  text = "These files were listed for this archive and were not there when it was built:\n";
+  for (const std::string& missing : plan_->missing_) text += missing + "\n";
+  storage::FileStatus status;
+  status.type = storage::FileType::regular;
+  status.size_bytes = text.size();
+  status.mtime_ns = k_generated_mtime_ns;
+  append(names_.add(k_missing_entry).name, "", k_generated_root, status);
+}
+
+std::unique_ptr<Plan> make_plan(const std::vector<Listed>& list, const Roots& roots, const PlanOptions& options,
+                                const std::stop_token& stop) {
+  return Planner(roots, options, stop).make(list);
+}
+
+}  // namespace zipmodule::archive

@@ -1,0 +1,184 @@
+#include "archive/store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/rand.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+#include "base/error.hpp"
+
+namespace zipmodule::archive {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view k_suffix = ".zip";
+constexpr std::size_t k_id_digits = 32;
+
+std::string random_id() {
+  std::array<unsigned char, k_id_digits / 2> bytes{};
+  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
+    throw Error(ErrorKind::internal, "the system's random numbers are not available");
+  }
+  return fmt::format("{:02x}", fmt::join(bytes, ""));
+}
+
+// mkdir -p, with the new folder's parent synced, so that what is synced inside it can be found after a crash.
+void make_folder(const fs::path& folder) {
+  if (::mkdir(folder.c_str(), 0755) == 0) {
+    fsync_or_throw(open_directory(folder.parent_path()).get(), folder.parent_path());
+    return;
+  }
+  if (errno == EEXIST) return;
+  if (errno != ENOENT || folder == folder.root_path()) throw store_error(errno, "create folder " + folder.string());
+  make_folder(folder.parent_path());
+  make_folder(folder);
+}
+
+void sync_folder(const fs::path& folder) { fsync_or_throw(open_directory(folder).get(), folder); }
+
+std::int64_t mtime_of(const struct stat& s) noexcept {
+  return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
+}
+
+bool plain_name(const std::string& name) noexcept {
+  return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+}
+
+void unlink_or_throw(const fs::path& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw store_error(errno, "remove " + path.string());
+}
+
+}  // namespace
+
+std::string build_path(const std::string& build_id) {
+  return fmt::format("builds/{}/{}{}", build_id.substr(0, 2), build_id, k_suffix);
+}
+
+TemporaryBuild::TemporaryBuild(TemporaryBuild&& other) noexcept
+    : store_(other.store_), id_(std::move(other.id_)), path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
+
+TemporaryBuild::~TemporaryBuild() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+StoredFile TemporaryBuild::publish() {
+  fsync_or_throw(fd_.get(), path_);
+  struct stat s {};
+  if (::fstat(fd_.get(), &s) != 0) throw store_error(errno, "stat " + path_);
+  StoredFile stored{id_, build_path(id_), static_cast<std::uint64_t>(s.st_size), mtime_of(s)};
+  const fs::path final_path = store_->absolute(stored.path);
+  make_folder(final_path.parent_path());
+  if (::rename(path_.c_str(), final_path.c_str()) != 0) throw store_error(errno, fmt::format("rename {} to {}", path_, final_path.string()));
+  path_.clear();
+  sync_folder(final_path.parent_path());
+  return stored;
+}
+
+Store::Store(fs::path root, std::uint64_t min_free_bytes) : root_(std::move(root)), min_free_bytes_(min_free_bytes) {
+  for (const char* folder : {"builds", "public", "tmp"}) make_folder(root_ / folder);
+}
+
+std::optional<FileLock> Store::try_lock() const { return FileLock::try_acquire(lock_path()); }
+
+std::uint64_t Store::free_bytes() const {
+  struct statvfs space {};
+  if (::statvfs(root_.c_str(), &space) != 0) throw store_error(errno, "statvfs " + root_.string());
+  return std::uint64_t{space.f_bavail} * space.f_frsize;
+}
+
+SpaceReservation Store::reserve(std::uint64_t bytes) const {
+  SpaceReservation reservation(reserved_, bytes);
+  const std::uint64_t free = free_bytes();
+  const std::uint64_t wanted = reserved_ + min_free_bytes_;
+  if (free < wanted) {
+    throw Error(ErrorKind::disk_reserve,
+                fmt::format("{} has {} bytes free; builds in progress need {} and archives.min_free keeps {}", root_.string(),
+                            free, reserved_.load(), min_free_bytes_),
+                "free space there, shorten archives.grace, or lower archives.min_free");
+  }
+  return reservation;
+}
+
+TemporaryBuild Store::create_temporary() const {
+  std::string id = random_id();
+  std::string path = (root_ / "tmp" / (id + std::string(k_suffix))).string();
+  // O_RDWR: the finished file is read back before it is published.
+  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (!fd) throw store_error(errno, "create " + path);
+  // The web server reads it whatever cron's umask is.
+  if (::fchmod(fd.get(), 0644) != 0) throw store_error(errno, "chmod " + path);
+  return {*this, std::move(id), std::move(path), std::move(fd)};
+}
+
+fs::path Store::link_path(const std::string& series, const std::string& archive) const {
+  if (!plain_name(series) || !plain_name(archive)) {
+    throw Error(ErrorKind::payload, fmt::format("series '{}' or archive '{}' can't be a file name", series, archive));
+  }
+  return root_ / "public" / series / (archive + std::string(k_suffix));
+}
+
+std::optional<std::string> Store::link_target(const std::string& series, const std::string& archive) const {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(link_path(series, archive), error);
+  if (error) return std::nullopt;
+  constexpr std::string_view k_up = "../../";
+  const std::string& text = target.native();
+  return text.starts_with(k_up) ? text.substr(k_up.size()) : text;
+}
+
+void Store::switch_link(const std::string& series, const std::string& archive, const std::string& build) const {
+  if (link_target(series, archive) == build) return;
+  const fs::path link = link_path(series, archive);
+  make_folder(link.parent_path());
+  // Made in tmp/ and moved: a crash leaves nothing in public/ that a web server would show.
+  const fs::path fresh = root_ / "tmp" / (random_id() + ".link");
+  const std::string target = "../../" + build;
+  if (::symlink(target.c_str(), fresh.c_str()) != 0) throw store_error(errno, "create link " + fresh.string());
+  if (::rename(fresh.c_str(), link.c_str()) != 0) {
+    const int saved = errno;
+    ::unlink(fresh.c_str());
+    throw store_error(saved, "switch link " + link.string());
+  }
+  sync_folder(link.parent_path());
+}
+
+void Store::remove_link(const std::string& series, const std::string& archive, const std::string& build) const {
+  if (link_target(series, archive) == build) unlink_or_throw(link_path(series, archive));
+}
+
+BuildState Store::state_of(const std::string& build, std::uint64_t size_bytes, std::int64_t mtime_ns) const {
+  struct stat s {};
+  if (::lstat(absolute(build).c_str(), &s) != 0 || !S_ISREG(s.st_mode)) return BuildState::missing;
+  if (static_cast<std::uint64_t>(s.st_size) != size_bytes) return BuildState::wrong_size;
+  return mtime_of(s) == mtime_ns ? BuildState::good : BuildState::touched;
+}
+
+void Store::remove_build(const std::string& build) const { unlink_or_throw(absolute(build)); }
+
+std::size_t Store::sweep_temporaries() const {
+  std::size_t removed = 0;
+  for (const auto& entry : fs::directory_iterator(root_ / "tmp")) {
+    unlink_or_throw(entry.path());
+    ++removed;
+  }
+  return removed;
+}
+
+void Store::for_each_build(const std::function<void(const std::string&, const std::string&)>& visit) const {
+  for (const auto& folder : fs::directory_iterator(root_ / "builds")) {
+    if (!folder.is_directory()) continue;
+    for (const auto& file : fs::directory_iterator(folder)) {
+      const std::string id = file.path().stem().string();
+      if (file.path().extension() == k_suffix && id.size() == k_id_digits) visit(id, fs::relative(file.path(), root_).string());
+    }
+  }
+}
+
+}  // namespace zipmodule::archive

@@ -1,0 +1,127 @@
+// The archive store on this host's disk:
+//
+//   <root>/.zipmodule.lock                  held by the one run that may write here
+//   <root>/tmp/<id>.zip                     being built; swept by the next run
+//   <root>/builds/ab/<id>.zip               immutable; 128 random bits: the name tells neither series nor content
+//   <root>/public/<series>/<archive>.zip    relative symlink to the current build, replaced by rename
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/fd.hpp"
+#include "base/file_lock.hpp"
+
+namespace zipmodule::archive {
+
+// A finished file in builds/.
+struct StoredFile {
+  std::string build_id;  // 32 lowercase hex digits
+  std::string path;      // relative to the store's root
+  std::uint64_t size_bytes = 0;
+  std::int64_t mtime_ns = 0;
+};
+
+class Store;
+
+// A build in progress. Without publish() the destructor removes it.
+class TemporaryBuild {
+ public:
+  TemporaryBuild(TemporaryBuild&& other) noexcept;
+  TemporaryBuild& operator=(TemporaryBuild&&) = delete;
+  ~TemporaryBuild();
+
+  int fd() const noexcept { return fd_.get(); }
+  const std::string& path() const noexcept { return path_; }  // absolute, for messages
+
+  // Syncs the file, renames it to its final name and syncs that folder: from then on it survives a crash. Throws
+  // Error{disk_full, store_unwritable, io}.
+  StoredFile publish();
+
+ private:
+  friend class Store;
+  TemporaryBuild(const Store& store, std::string id, std::string path, Fd fd)
+      : store_(&store), id_(std::move(id)), path_(std::move(path)), fd_(std::move(fd)) {}
+
+  const Store* store_;
+  std::string id_;
+  std::string path_;
+  Fd fd_;
+};
+
+// Space promised to a build, so that builds at the same time don't count on the same bytes.
+class SpaceReservation {
+ public:
+  SpaceReservation(std::atomic<std::uint64_t>& reserved, std::uint64_t bytes) : reserved_(&reserved), bytes_(bytes) {
+    *reserved_ += bytes_;
+  }
+  SpaceReservation(SpaceReservation&& other) noexcept
+      : reserved_(other.reserved_), bytes_(std::exchange(other.bytes_, 0)) {}
+  SpaceReservation& operator=(SpaceReservation&&) = delete;
+  ~SpaceReservation() { *reserved_ -= bytes_; }
+
+ private:
+  std::atomic<std::uint64_t>* reserved_;
+  std::uint64_t bytes_;
+};
+
+enum class BuildState {
+  good,        // there, with the recorded size and time
+  touched,     // the size is right, the modification time is not: someone wrote to it, or restored it
+  wrong_size,  // truncated or grown
+  missing,
+};
+
+// Thread-safe. Errors of all calls: Error{disk_full, store_unwritable, io} naming the path, unless said otherwise.
+class Store {
+ public:
+  // Creates the folders that are missing. `min_free_bytes` is what builds must leave free.
+  Store(std::filesystem::path root, std::uint64_t min_free_bytes);
+
+  const std::filesystem::path& root() const noexcept { return root_; }
+
+  // The lock that keeps two writers of one store apart; nullopt if another holds it.
+  std::optional<FileLock> try_lock() const;
+  std::filesystem::path lock_path() const { return root_ / ".zipmodule.lock"; }
+
+  // Promises `bytes`. Throws Error{disk_reserve} with the figures where that would leave less than min_free_bytes.
+  SpaceReservation reserve(std::uint64_t bytes) const;
+  std::uint64_t free_bytes() const;
+
+  TemporaryBuild create_temporary() const;
+
+  // Points public/<series>/<archive>.zip at a build, by rename, and syncs the folder. Does nothing if it points there
+  // already. Throws Error{payload} for names that publish would not have let in.
+  void switch_link(const std::string& series, const std::string& archive, const std::string& build_path) const;
+  // What the link points at, relative to the root; nullopt if there is none.
+  std::optional<std::string> link_target(const std::string& series, const std::string& archive) const;
+  // Removes the link if it points at this build.
+  void remove_link(const std::string& series, const std::string& archive, const std::string& build_path) const;
+
+  BuildState state_of(const std::string& build_path, std::uint64_t size_bytes, std::int64_t mtime_ns) const;
+  std::filesystem::path absolute(const std::string& build_path) const { return root_ / build_path; }
+  void remove_build(const std::string& build_path) const;  // no error if it is gone
+
+  // Removes everything in tmp/; returns how many. Only with the lock held.
+  std::size_t sweep_temporaries() const;
+  // Every build file, by id, with its path. In no order.
+  void for_each_build(const std::function<void(const std::string& build_id, const std::string& path)>& visit) const;
+
+ private:
+  friend class TemporaryBuild;
+  std::filesystem::path link_path(const std::string& series, const std::string& archive) const;
+
+  const std::filesystem::path root_;
+  const std::uint64_t min_free_bytes_;
+  mutable std::atomic<std::uint64_t> reserved_{0};
+};
+
+// "builds/ab/abcdef....zip"
+std::string build_path(const std::string& build_id);
+
+}  // namespace zipmodule::archive

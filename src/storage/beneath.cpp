@@ -1,0 +1,62 @@
+#include "storage/beneath.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <string_view>
+
+namespace zipmodule::storage {
+namespace {
+
+int by_openat2(int directory, const char* path, int flags) noexcept {
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  // EAGAIN: a rename elsewhere raced with a '..' of a symlink; the kernel asks to try again (openat2(2)).
+  constexpr int k_tries = 100;
+  for (int i = 0; i < k_tries; ++i) {
+    const auto fd = ::syscall(SYS_openat2, directory, path, &how, sizeof how);
+    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) return static_cast<int>(fd);
+  }
+  return -1;
+}
+
+int by_components(int directory, std::string_view path, int flags) noexcept {
+  Fd step;
+  int at = directory;
+  for (;;) {
+    const auto slash = path.find('/');
+    const std::string component(path.substr(0, slash));
+    if (component == "..") {
+      errno = EXDEV;
+      return -1;
+    }
+    const bool last = slash == std::string_view::npos;
+    const int step_flags = last ? flags : O_PATH | O_DIRECTORY;
+    const int fd = ::openat(at, component.c_str(), step_flags | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || last) return fd;
+    step = Fd(fd);
+    at = fd;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+}  // namespace
+
+Confinement probe_confinement(int directory) noexcept {
+  const Fd fd(by_openat2(directory, ".", O_PATH | O_DIRECTORY));
+  // ENOSYS: an old kernel. EPERM: sandboxes that don't know the call.
+  const bool missing = !fd && (errno == ENOSYS || errno == EPERM);
+  return missing ? Confinement::components : Confinement::openat2;
+}
+
+int open_beneath(int directory, const std::string& path, int flags, Confinement confinement) noexcept {
+  if (confinement == Confinement::openat2) return by_openat2(directory, path.c_str(), flags);
+  return by_components(directory, path, flags);
+}
+
+}  // namespace zipmodule::storage

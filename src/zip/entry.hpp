@@ -1,0 +1,51 @@
+// What goes into an archive: the entries in their order, and where their bytes come from.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace zipmodule::zip {
+
+// Nanoseconds since 1970-01-01 UTC.
+using TimeNs = std::int64_t;
+
+enum class Method : std::uint16_t { stored = 0, deflated = 8 };  // APPNOTE 4.4.5
+
+// One entry of the plan. `name` stays valid as long as the list it comes from.
+struct EntryView {
+  std::string_view name;  // valid UTF-8 by names.hpp; directories end in '/'
+  std::uint64_t size_bytes = 0;
+  TimeNs mtime = 0;
+  bool directory = false;
+  bool executable = false;
+};
+
+// The plan, in archive order. Constant while an archive is written; at() is called from many threads.
+class EntryList {
+ public:
+  virtual ~EntryList() = default;
+  virtual std::size_t size() const noexcept = 0;
+  virtual EntryView at(std::size_t index) const = 0;
+};
+
+// One opened source. read_at may be called from many threads.
+class EntryReader {
+ public:
+  virtual ~EntryReader() = default;
+  // Fills `buffer` from `offset`; fewer bytes only at the end of the source. Throws Error{io, source_changed}.
+  virtual std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) = 0;
+  // Called after the last read: throws Error{source_changed} if the source is not what it was when it was opened.
+  virtual void require_unchanged() = 0;
+};
+
+// Opens sources by entry index; called from many threads. Throws Error{source_...} naming the source.
+class Content {
+ public:
+  virtual ~Content() = default;
+  virtual std::unique_ptr<EntryReader> open(std::size_t index) = 0;
+};
+
+}  // namespace zipmodule::zip

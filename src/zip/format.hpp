@@ -1,0 +1,120 @@
+// The records of a zip archive as bytes: PKWARE APPNOTE 6.3.x, section 4. Knows layout only, no policy, no I/O.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "zip/entry.hpp"
+
+namespace zipmodule::zip {
+
+inline constexpr std::uint32_t k_local_signature = 0x04034b50;       // 4.3.7
+inline constexpr std::uint32_t k_central_signature = 0x02014b50;     // 4.3.12
+inline constexpr std::uint32_t k_end_signature = 0x06054b50;         // 4.3.16
+inline constexpr std::uint32_t k_end64_signature = 0x06064b50;       // 4.3.14
+inline constexpr std::uint32_t k_locator64_signature = 0x07064b50;   // 4.3.15
+inline constexpr std::uint32_t k_descriptor_signature = 0x08074b50;  // 4.3.9
+
+inline constexpr std::size_t k_local_size = 30;
+inline constexpr std::size_t k_central_size = 46;
+inline constexpr std::size_t k_end_size = 22;
+inline constexpr std::size_t k_end64_size = 56;
+inline constexpr std::size_t k_locator64_size = 20;
+
+inline constexpr std::uint16_t k_flag_encrypted = 1U << 0;   // 4.4.4
+inline constexpr std::uint16_t k_flag_descriptor = 1U << 3;
+inline constexpr std::uint16_t k_flag_utf8 = 1U << 11;
+
+// A 32-bit field that holds this, or a 16-bit field that holds 0xFFFF, means 'see zip64': so values from here on
+// (>=, not >) live in the zip64 extra field (4.5.3). libzip 1.7 and libarchive 3.6 get the equal case wrong.
+inline constexpr std::uint64_t k_zip64_size = 0xFFFFFFFF;
+inline constexpr std::uint64_t k_zip64_count = 0xFFFF;
+
+// Where an entry's data ended up.
+struct Written {
+  std::uint64_t offset = 0;  // of the local header
+  std::uint64_t compressed_bytes = 0;
+  std::uint32_t crc = 0;
+  Method method = Method::stored;
+};
+
+// Bytes the local header of `entry` takes, name and extra fields included. Depends on name, size and time only, so that
+// room can be reserved before the data is compressed.
+std::size_t local_header_size(const EntryView& entry) noexcept;
+
+// Writes the local header into `out`, which has exactly local_header_size bytes.
+void encode_local_header(const EntryView& entry, const Written& written, std::span<std::byte> out);
+
+// Appends the central directory record.
+void append_central_record(const EntryView& entry, const Written& written, std::vector<std::byte>& out);
+
+// Appends the end records: EOCD64 and locator when any total overflows or `any_zip64`, then the EOCD.
+void append_end_records(std::uint64_t entries, std::uint64_t central_offset, std::uint64_t central_bytes, bool any_zip64,
+                        std::vector<std::byte>& out);
+
+// Whether the entry's records use zip64 fields.
+bool needs_zip64(const EntryView& entry, const Written& written) noexcept;
+
+// --- reading -------------------------------------------------------------------------------------------------------
+
+// The end of central directory, zip64 included (4.3.14 to 4.3.16).
+struct EndRecord {
+  std::uint64_t entries = 0;
+  std::uint64_t central_offset = 0;
+  std::uint64_t central_bytes = 0;
+};
+
+// One central directory record (4.3.12), zip64 resolved.
+struct CentralRecord {
+  std::string name;
+  std::uint64_t compressed_bytes = 0;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t offset = 0;
+  TimeNs mtime = 0;  // extended timestamp, else NTFS, else the DOS time taken as UTC
+  std::uint32_t crc = 0;
+  std::uint32_t external_attributes = 0;
+  std::uint16_t flags = 0;
+  std::uint16_t method = 0;
+  std::uint16_t version_made = 0;
+  std::uint16_t version_needed = 0;
+
+  bool directory() const noexcept { return !name.empty() && name.back() == '/'; }
+  // Unix permission bits; 0 where the archive was not made on Unix.
+  unsigned mode() const noexcept { return (version_made >> 8U) == 3 ? (external_attributes >> 16U) & 07777U : 0; }
+};
+
+// Parses the record at the start of `data`. Returns the bytes it takes, or nullopt where it is not whole or breaks 4.3.12
+// or 4.5.3.
+std::optional<std::size_t> decode_central_record(std::span<const std::byte> data, CentralRecord& record);
+
+// A local header (4.3.7), zip64 resolved. `header_bytes` counts name and extra fields.
+struct LocalHeader {
+  std::string name;
+  std::uint64_t compressed_bytes = 0;
+  std::uint64_t size_bytes = 0;
+  std::uint32_t crc = 0;
+  std::uint16_t flags = 0;
+  std::uint16_t method = 0;
+  std::uint16_t version_needed = 0;
+  std::size_t header_bytes = 0;
+};
+// Parses the fixed part to learn how long the whole is; nullopt where the signature is wrong or bytes are missing.
+std::optional<std::size_t> local_header_length(std::span<const std::byte> fixed_part);
+std::optional<LocalHeader> decode_local_header(std::span<const std::byte> whole);
+
+// Plain little-endian fields.
+std::uint16_t load16(const std::byte* p) noexcept;
+std::uint32_t load32(const std::byte* p) noexcept;
+std::uint64_t load64(const std::byte* p) noexcept;
+
+// A DOS date and time in UTC, clamped to 1980..2107 (4.4.6). High half: date.
+std::uint32_t to_dos_time(TimeNs mtime) noexcept;
+TimeNs from_dos_time(std::uint32_t dos) noexcept;
+
+}  // namespace zipmodule::zip

@@ -1,0 +1,281 @@
+#include "zip/reader.hpp"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.hpp"
+#include "base/fd.hpp"
+#include "zip/crc.hpp"
+
+namespace zipmodule::zip {
+namespace {
+
+constexpr std::size_t k_comment_most = 65'535;            // APPNOTE 4.4.12: a 16-bit length
+constexpr std::size_t k_buffer_bytes = std::size_t{1} << 20U;
+// The longest record: fixed part, name, extra fields and comment, each with a 16-bit length.
+constexpr std::size_t k_record_most = k_central_size + 3 * 65'535;
+
+Error corrupt(const ArchiveFile& file, const std::string& what) {
+  return {ErrorKind::corrupt, fmt::format("{}: {}", file.path, what)};
+}
+
+// Exactly `buffer`; throws where the file is shorter.
+void read_exactly(const ArchiveFile& file, std::span<std::byte> buffer, std::uint64_t offset) {
+  const auto n = pread_full(file.fd, buffer, offset);
+  if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file.path, errno_text(errno)));
+  if (static_cast<std::size_t>(n) != buffer.size()) throw corrupt(file, "ends in the middle of a record");
+}
+
+// Looks backwards for the signature of a record whose comment reaches exactly to the end of the file.
+std::uint64_t find_end_record(const ArchiveFile& file) {
+  if (file.size_bytes < k_end_size) throw corrupt(file, "is too short for a zip archive");
+  const auto tail_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(file.size_bytes, k_end_size + k_comment_most));
+  std::vector<std::byte> tail(tail_bytes);
+  read_exactly(file, tail, file.size_bytes - tail_bytes);
+  for (std::size_t at = tail_bytes - k_end_size + 1; at-- > 0;) {
+    if (load32(tail.data() + at) == k_end_signature && at + k_end_size + load16(tail.data() + at + 20) == tail_bytes) {
+      return file.size_bytes - tail_bytes + at;
+    }
+  }
+  throw corrupt(file, "has no end of central directory record: truncated, or not a zip archive");
+}
+
+// The EOCD64 that a locator before the EOCD points at, if there is one.
+std::optional<std::uint64_t> find_end64(const ArchiveFile& file, std::uint64_t end_at) {
+  if (end_at < k_locator64_size) return std::nullopt;
+  std::array<std::byte, k_locator64_size> locator;
+  read_exactly(file, locator, end_at - k_locator64_size);
+  if (load32(locator.data()) != k_locator64_signature) return std::nullopt;
+  const std::uint64_t at = load64(locator.data() + 8);
+  if (at > end_at - k_locator64_size || end_at - k_locator64_size - at < k_end64_size) {
+    throw corrupt(file, "zip64 locator points outside the archive");
+  }
+  return at;
+}
+
+std::string printable(const std::string& name) {
+  std::string safe = name.substr(0, 200);
+  for (char& c : safe) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return safe;
+}
+
+}  // namespace
+
+ArchiveFile open_archive(int fd, const std::string& path) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) throw Error(ErrorKind::io, fmt::format("stat {}: {}", path, errno_text(errno)));
+  return {fd, path, static_cast<std::uint64_t>(status.st_size)};
+}
+
+EndRecord read_end_record(const ArchiveFile& file) {
+  const std::uint64_t at = find_end_record(file);
+  std::array<std::byte, k_end_size> fixed;
+  read_exactly(file, fixed, at);
+  EndRecord end{load16(fixed.data() + 10), load32(fixed.data() + 16), load32(fixed.data() + 12)};
+  std::uint64_t central_end = at;
+  if (const auto end64_at = find_end64(file, at)) {
+    std::array<std::byte, k_end64_size> fixed64;
+    read_exactly(file, fixed64, *end64_at);
+    if (load32(fixed64.data()) != k_end64_signature) throw corrupt(file, "zip64 end record has a wrong signature");
+    end = {load64(fixed64.data() + 32), load64(fixed64.data() + 48), load64(fixed64.data() + 40)};
+    central_end = *end64_at;
+  }
+  if (end.central_offset > central_end || end.central_bytes != central_end - end.central_offset) {
+    throw corrupt(file, "central directory does not lie where the end record says");
+  }
+  if (end.entries > end.central_bytes / k_central_size) throw corrupt(file, "promises more entries than there is room for");
+  return end;
+}
+
+struct CentralDirectory::Hash {
+  Hash() : context(EVP_MD_CTX_new()) {
+    if (context == nullptr || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) {
+      throw Error(ErrorKind::internal, "OpenSSL: SHA-256 is not available");
+    }
+  }
+  ~Hash() { EVP_MD_CTX_free(context); }
+  Hash(const Hash&) = delete;
+  Hash& operator=(const Hash&) = delete;
+  EVP_MD_CTX* context;
+};
+
+CentralDirectory::CentralDirectory(const ArchiveFile& file, const EndRecord& end)
+    : file_(file), end_(end), read_at_(end.central_offset), hash_(std::make_unique<Hash>()) {}
+
+CentralDirectory::~CentralDirectory() = default;
+
+void CentralDirectory::refill() {
+  buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
+  used_ = 0;
+  const std::size_t kept = buffer_.size();
+  const std::uint64_t left = end_.central_offset + end_.central_bytes - read_at_;
+  const auto more = static_cast<std::size_t>(std::min<std::uint64_t>(left, k_buffer_bytes));
+  buffer_.resize(kept + more);
+  const auto fresh = std::span(buffer_).subspan(kept);
+  read_exactly(file_, fresh, read_at_);
+  EVP_DigestUpdate(hash_->context, fresh.data(), fresh.size());
+  read_at_ += more;
+}
+
+std::optional<CentralRecord> CentralDirectory::next() {
+  const bool more_to_read = read_at_ < end_.central_offset + end_.central_bytes;
+  if (more_to_read && buffer_.size() - used_ < k_record_most) refill();
+  if (used_ == buffer_.size()) {
+    if (seen_ != end_.entries) throw corrupt(file_, fmt::format("has {} entries, its end record says {}", seen_, end_.entries));
+    return std::nullopt;
+  }
+  CentralRecord record;
+  const auto length = decode_central_record(std::span(buffer_).subspan(used_), record);
+  if (!length) throw corrupt(file_, fmt::format("central directory record {} is broken", seen_));
+  used_ += *length;
+  ++seen_;
+  const std::uint64_t room = end_.central_offset;
+  if (record.offset > room || record.compressed_bytes > room - record.offset) {
+    throw corrupt(file_, fmt::format("entry '{}' lies outside the archive", printable(record.name)));
+  }
+  return record;
+}
+
+std::string CentralDirectory::fingerprint() {
+  std::array<unsigned char, 32> digest{};
+  unsigned length = 0;
+  EVP_DigestFinal_ex(hash_->context, digest.data(), &length);
+  return fmt::format("{:02x}", fmt::join(digest, ""));
+}
+
+std::uint64_t read_local_header(const ArchiveFile& file, const CentralRecord& record) {
+  std::array<std::byte, k_local_size> fixed;
+  read_exactly(file, fixed, record.offset);
+  const auto length = local_header_length(fixed);
+  if (!length) throw corrupt(file, fmt::format("entry '{}' has no local header", printable(record.name)));
+  std::vector<std::byte> whole(*length);
+  read_exactly(file, whole, record.offset);
+  const auto local = decode_local_header(whole);
+  const auto differs = [&](const char* what) {
+    return corrupt(file, fmt::format("entry '{}': local header and central directory differ in {}", printable(record.name), what));
+  };
+  if (!local) throw corrupt(file, fmt::format("entry '{}' has a broken local header", printable(record.name)));
+  if (local->name != record.name) throw differs("name");
+  if (local->flags != record.flags) throw differs("flags");
+  if (local->method != record.method) throw differs("method");
+  if ((record.flags & k_flag_descriptor) == 0) {
+    if (local->crc != record.crc) throw differs("CRC");
+    if (local->size_bytes != record.size_bytes) throw differs("size");
+    if (local->compressed_bytes != record.compressed_bytes) throw differs("compressed size");
+  }
+  return record.offset + local->header_bytes;
+}
+
+std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset) {
+  const std::uint64_t data_end = data_offset + record.compressed_bytes;
+  if ((record.flags & k_flag_descriptor) == 0) return data_end;
+  // Signature optional, sizes of 4 or 8 bytes: the form is the one whose fields fit.
+  std::array<std::byte, 24> descriptor{};
+  const auto there = static_cast<std::size_t>(std::min<std::uint64_t>(descriptor.size(), file.size_bytes - data_end));
+  read_exactly(file, std::span(descriptor).first(there), data_end);
+  const bool has_signature = load32(descriptor.data()) == k_descriptor_signature;
+  const std::size_t fields = has_signature ? 4 : 0;
+  if (load32(descriptor.data() + fields) != record.crc) {
+    throw corrupt(file, fmt::format("entry '{}' has a broken data descriptor", printable(record.name)));
+  }
+  const bool wide = load64(descriptor.data() + fields + 4) == record.compressed_bytes &&
+                    load64(descriptor.data() + fields + 12) == record.size_bytes;
+  return data_end + fields + 4 + (wide ? 16 : 8);
+}
+
+namespace {
+
+// Feeds the entry's bytes, a buffer at a time, to `use`.
+template <class Use>
+void for_each_block(const ArchiveFile& file, std::uint64_t offset, std::uint64_t bytes, const std::stop_token& stop, Use use) {
+  thread_local std::vector<std::byte> buffer(256 * 1024);
+  while (bytes > 0) {
+    if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
+    const auto block = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, buffer.size())));
+    read_exactly(file, block, offset);
+    if (!use(std::span<const std::byte>(block))) return;
+    offset += block.size();
+    bytes -= block.size();
+  }
+}
+
+struct Totals {
+  std::uint32_t crc = 0;
+  std::uint64_t bytes = 0;
+};
+
+class StreamInflater {
+ public:
+  StreamInflater() {
+    if (inflateInit2(&stream_, -MAX_WBITS) != Z_OK) throw Error(ErrorKind::internal, "zlib: out of memory");
+  }
+  ~StreamInflater() { inflateEnd(&stream_); }
+  StreamInflater(const StreamInflater&) = delete;
+  StreamInflater& operator=(const StreamInflater&) = delete;
+
+  // Decodes a block into `totals`. Returns false when the stream has ended, is broken, or passes `most` bytes.
+  bool feed(std::span<const std::byte> block, std::uint64_t most, Totals& totals) {
+    thread_local std::vector<std::byte> out(256 * 1024);
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(block.data()));  // zlib's API lacks the const
+    stream_.avail_in = static_cast<uInt>(block.size());
+    do {
+      stream_.next_out = reinterpret_cast<Bytef*>(out.data());
+      stream_.avail_out = static_cast<uInt>(out.size());
+      const int result = inflate(&stream_, Z_NO_FLUSH);
+      const auto made = std::span(out).first(out.size() - stream_.avail_out);
+      totals.crc = crc32(totals.crc, made);
+      totals.bytes += made.size();
+      ended_ = result == Z_STREAM_END;
+      if ((result != Z_OK && result != Z_BUF_ERROR) || totals.bytes > most) return false;
+    } while (stream_.avail_out == 0 || stream_.avail_in > 0);
+    return true;
+  }
+
+  // The stream ended exactly with the last byte it was given.
+  bool ended_exactly() const noexcept { return ended_ && stream_.avail_in == 0; }
+
+ private:
+  z_stream stream_{};
+  bool ended_ = false;
+};
+
+}  // namespace
+
+void verify_data(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset,
+                 const std::stop_token& stop) {
+  const auto broken = [&](const std::string& what) {
+    return corrupt(file, fmt::format("entry '{}' {}", printable(record.name), what));
+  };
+  if ((record.flags & k_flag_encrypted) != 0) throw broken("is encrypted");
+  Totals totals;
+  if (record.method == static_cast<std::uint16_t>(Method::stored)) {
+    for_each_block(file, data_offset, record.compressed_bytes, stop, [&](std::span<const std::byte> block) {
+      totals.crc = crc32(totals.crc, block);
+      totals.bytes += block.size();
+      return true;
+    });
+  } else if (record.method == static_cast<std::uint16_t>(Method::deflated)) {
+    StreamInflater inflater;
+    std::uint64_t fed = 0;
+    for_each_block(file, data_offset, record.compressed_bytes, stop, [&](std::span<const std::byte> block) {
+      fed += block.size();
+      return inflater.feed(block, record.size_bytes, totals);
+    });
+    if (!inflater.ended_exactly() || fed != record.compressed_bytes) throw broken("has broken deflate data");
+  } else {
+    throw broken(fmt::format("uses compression method {}, only stored (0) and deflated (8) are known", record.method));
+  }
+  if (totals.bytes != record.size_bytes) throw broken(fmt::format("has {} bytes instead of {}", totals.bytes, record.size_bytes));
+  if (totals.crc != record.crc) throw broken(fmt::format("has CRC {:08x} instead of {:08x}", totals.crc, record.crc));
+}
+
+}  // namespace zipmodule::zip

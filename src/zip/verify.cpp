@@ -1,0 +1,152 @@
+#include "zip/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "base/error.hpp"
+#include "zip/names.hpp"
+
+namespace zipmodule::zip {
+namespace {
+
+constexpr std::int64_t k_second = 1'000'000'000;
+
+TimeNs floor_to_second(TimeNs time) noexcept {
+  const TimeNs rest = ((time % k_second) + k_second) % k_second;
+  return time - rest;
+}
+
+Error differs(const ArchiveFile& file, std::string_view name, const std::string& what) {
+  return {ErrorKind::verify, fmt::format("{}: entry '{}' {}; the archive was not published", file.path, name, what),
+          "this is a bug or broken memory; try again, and report it with the entry's size"};
+}
+
+void compare_with_plan(const ArchiveFile& file, const EntryView& planned, const CentralRecord& found) {
+  if (found.name != planned.name) throw differs(file, planned.name, fmt::format("became '{}'", found.name));
+  if (found.size_bytes != planned.size_bytes) {
+    throw differs(file, planned.name, fmt::format("has {} bytes instead of {}", found.size_bytes, planned.size_bytes));
+  }
+  if (found.method == static_cast<std::uint16_t>(Method::stored) && found.compressed_bytes != found.size_bytes) {
+    throw differs(file, planned.name, "is stored with another size");
+  }
+  if (floor_to_second(found.mtime) != floor_to_second(planned.mtime)) throw differs(file, planned.name, "has another time");
+  const unsigned mode = planned.directory || planned.executable ? 0755 : 0644;
+  if (found.mode() != mode) throw differs(file, planned.name, "has another mode");
+}
+
+}  // namespace
+
+std::string verify_against_plan(const ArchiveFile& file, const EntryList& entries) {
+  const EndRecord end = read_end_record(file);
+  if (end.entries != entries.size()) {
+    throw Error(ErrorKind::verify, fmt::format("{}: {} entries instead of {}", file.path, end.entries, entries.size()));
+  }
+  CentralDirectory directory(file, end);
+  std::uint64_t expected_offset = 0;
+  for (std::size_t i = 0; auto record = directory.next(); ++i) {
+    const EntryView planned = entries.at(i);
+    compare_with_plan(file, planned, *record);
+    if (record->offset != expected_offset) throw differs(file, planned.name, "does not begin where the one before ends");
+    expected_offset = read_local_header(file, *record) + record->compressed_bytes;
+  }
+  if (expected_offset != end.central_offset) {
+    throw Error(ErrorKind::verify, fmt::format("{}: a gap before the central directory", file.path));
+  }
+  return directory.fingerprint();
+}
+
+namespace {
+
+class ReportBuilder {
+ public:
+  void add(std::string problem) {
+    std::lock_guard lock(mutex_);
+    if (problems_.size() < k_most) problems_.push_back(std::move(problem));
+    else ++more_;
+  }
+  std::vector<std::string> take() {
+    // Threads find problems in any order; the report is the same at every run.
+    std::sort(problems_.begin(), problems_.end());
+    if (more_ > 0) problems_.push_back(fmt::format("and {} more problems", more_));
+    return std::move(problems_);
+  }
+
+ private:
+  static constexpr std::size_t k_most = 100;
+  std::mutex mutex_;
+  std::vector<std::string> problems_;
+  std::size_t more_ = 0;
+};
+
+// Where every entry lies, to find overlaps once all are known: 16 bytes each.
+using Extents = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+
+void report_overlaps(Extents& extents, ReportBuilder& report) {
+  std::sort(extents.begin(), extents.end());
+  for (std::size_t i = 1; i < extents.size(); ++i) {
+    if (extents[i].first < extents[i - 1].second) {
+      report.add(fmt::format("entries overlap at byte {}", extents[i].first));
+    }
+  }
+}
+
+}  // namespace
+
+VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std::stop_token& stop) {
+  VerifyReport result;
+  ReportBuilder report;
+  Extents extents;
+  std::mutex mutex;
+  std::condition_variable idle;
+  std::size_t running = 0;
+  // Enough for every thread to have work waiting; records in flight hold a name each.
+  const std::size_t most_running = 4U * pool.size();
+  const auto wait_until_at_most = [&](std::size_t count) {
+    std::unique_lock lock(mutex);
+    idle.wait(lock, [&] { return running <= count; });
+  };
+  try {
+    CentralDirectory directory(file, read_end_record(file));
+    while (auto record = directory.next()) {
+      if (stop.stop_requested()) break;
+      ++result.entries;
+      try {
+        if (const auto problem = name_problem(record->name)) report.add(fmt::format("entry '{}' {}", record->name, *problem));
+        const std::uint64_t data = read_local_header(file, *record);
+        extents.emplace_back(record->offset, end_of_entry(file, *record, data));
+        wait_until_at_most(most_running - 1);
+        {
+          std::lock_guard lock(mutex);
+          ++running;
+        }
+        pool.submit([&, data, record = std::move(*record)] {
+          try {
+            verify_data(file, record, data, stop);
+          } catch (const std::exception& problem) {
+            report.add(problem.what());
+          }
+          std::lock_guard lock(mutex);
+          --running;
+          idle.notify_all();
+        });
+      } catch (const Error& problem) {
+        report.add(problem.what());
+      }
+    }
+    if (!stop.stop_requested()) result.fingerprint = directory.fingerprint();
+  } catch (const Error& problem) {
+    report.add(problem.what());
+  }
+  wait_until_at_most(0);
+  if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
+  report_overlaps(extents, report);
+  result.problems = report.take();
+  return result;
+}
+
+}  // namespace zipmodule::zip
