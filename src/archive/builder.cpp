@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <ctime>
-
 #include "archive/file_list.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
@@ -21,12 +19,6 @@ std::uint64_t most_bytes(const Plan& plan) {
   std::uint64_t bytes = plan.content_bytes() + 128;
   for (std::size_t i = 0; i < plan.size(); ++i) bytes += k_overhead_per_entry + 2 * plan.at(i).name.size();
   return bytes;
-}
-
-double thread_cpu_seconds() noexcept {
-  timespec ts{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-  return static_cast<double>(ts.tv_sec) + static_cast<double>(ts.tv_nsec) * 1e-9;
 }
 
 }  // namespace

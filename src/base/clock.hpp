@@ -40,4 +40,11 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
+// CPU seconds the calling thread has used.
+inline double thread_cpu_seconds() noexcept {
+  timespec ts{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+  return static_cast<double>(ts.tv_sec) + static_cast<double>(ts.tv_nsec) * 1e-9;
+}
+
 }  // namespace zipmodule

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,10 +13,10 @@
 namespace zipmodule::storage {
 namespace {
 
-int by_openat2(int directory, const char* path, int flags) noexcept {
+int by_openat2(int directory, const char* path, int flags, std::uint64_t resolve) noexcept {
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  how.resolve = resolve | RESOLVE_NO_MAGICLINKS;
   // EAGAIN: a rename elsewhere raced with a '..' of a symlink; the kernel asks to try again (openat2(2)).
   constexpr int k_tries = 100;
   for (int i = 0; i < k_tries; ++i) {
@@ -48,15 +49,21 @@ int by_components(int directory, std::string_view path, int flags) noexcept {
 }  // namespace
 
 Confinement probe_confinement(int directory) noexcept {
-  const Fd fd(by_openat2(directory, ".", O_PATH | O_DIRECTORY));
+  const Fd fd(by_openat2(directory, ".", O_PATH | O_DIRECTORY, RESOLVE_BENEATH));
   // ENOSYS: an old kernel. EPERM: sandboxes that don't know the call.
   const bool missing = !fd && (errno == ENOSYS || errno == EPERM);
-  return missing ? Confinement::components : Confinement::openat2;
+  if (missing) return Confinement::components;
+  struct stat here {};
+  struct stat top {};
+  const bool is_top = ::fstat(directory, &here) == 0 && ::stat("/", &top) == 0 && here.st_dev == top.st_dev &&
+                      here.st_ino == top.st_ino;
+  return is_top ? Confinement::whole_host : Confinement::openat2;
 }
 
 int open_beneath(int directory, const std::string& path, int flags, Confinement confinement) noexcept {
-  if (confinement == Confinement::openat2) return by_openat2(directory, path.c_str(), flags);
-  return by_components(directory, path, flags);
+  if (confinement == Confinement::components) return by_components(directory, path, flags);
+  const bool beneath = confinement == Confinement::openat2;
+  return by_openat2(directory, path.c_str(), flags, beneath ? RESOLVE_BENEATH : RESOLVE_IN_ROOT);
 }
 
 }  // namespace zipmodule::storage

@@ -10,6 +10,7 @@ namespace zipmodule::storage {
 // How paths are kept below a directory on this kernel.
 enum class Confinement {
   openat2,     // RESOLVE_BENEATH: the kernel checks every step, symlinks included
+  whole_host,  // the directory is '/': nothing is outside, and an absolute symlink stays inside (RESOLVE_IN_ROOT)
   components,  // Linux before 5.6, or a sandbox without openat2: one step at a time, and no symlink at all
 };
 

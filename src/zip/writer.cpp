@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
-#include <ctime>
 #include <exception>
 #include <mutex>
 #include <span>
@@ -42,12 +41,6 @@ namespace {
 
 // What a ticket counts beside the data: piece, task and vector.
 constexpr std::uint64_t k_piece_overhead = 512;
-
-double thread_cpu_seconds() noexcept {
-  timespec ts{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-  return static_cast<double>(ts.tv_sec) + static_cast<double>(ts.tv_nsec) * 1e-9;
-}
 
 struct Timings {
   double read = 0;
@@ -378,13 +371,12 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
   std::vector<std::size_t> must_store;
   for (;;) {
     Pass pass(fd, path, entries, content, options, resources, stop, must_store);
-    const double cpu_before = thread_cpu_seconds();
     pass.run();
     const Timings timings = pass.timings();
     result.read_seconds += timings.read;
     result.compress_seconds += timings.compress;
     result.write_seconds += timings.write;
-    result.cpu_seconds += timings.cpu + thread_cpu_seconds() - cpu_before;
+    result.cpu_seconds += timings.cpu;
     result.bytes_in = pass.bytes_in();
     const auto not_shrunk = pass.take_not_shrunk();
     if (not_shrunk.empty()) {

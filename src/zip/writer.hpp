@@ -38,7 +38,7 @@ struct WriteResult {
   double read_seconds = 0;
   double compress_seconds = 0;  // with the check of what was compressed
   double write_seconds = 0;
-  double cpu_seconds = 0;
+  double cpu_seconds = 0;  // of the pool's threads; the caller's own thread counts itself
 };
 
 // Writes to `fd`, a seekable file that is empty; `path` is for messages. Does not sync. Blocks until done; work is done

@@ -1,0 +1,273 @@
+#include "run/dispatcher.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <limits>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+
+namespace zipmodule::run {
+namespace {
+
+// How much work is claimed ahead of the workers: so much as they do in this time, so that claiming and committing in
+// batches keeps up with small jobs, while large ones stay free for other hosts.
+constexpr double k_ahead_seconds = 0.25;
+constexpr double k_ahead_most = 64;
+// How fast the average follows: the last ten builds or so.
+constexpr double k_average_weight = 0.1;
+// No claim this long before max_runtime: most builds are done by then.
+constexpr std::chrono::seconds k_before_end{5};
+constexpr std::chrono::milliseconds k_poll{500};
+constexpr std::chrono::milliseconds k_backoff_first{200};
+constexpr std::chrono::milliseconds k_backoff_most{5'000};
+
+}  // namespace
+
+Dispatcher::Dispatcher(const config::Config& config, Site& site, queue::Worker& worker, Leases& leases, std::int64_t run_id,
+                       std::stop_token stop)
+    : config_(config),
+      site_(site),
+      worker_(worker),
+      leases_(leases),
+      run_id_(run_id),
+      stop_(std::move(stop)),
+      default_level_(zip::parse_level(config.zip.level).value_or(zip::Level::balanced)),
+      work_(std::numeric_limits<std::size_t>::max()),  // bounded by wanted_claims
+      on_stop_(stop_, [this] {
+        leases_.stop_all(StopReason::run_stopped);
+        arrived_.notify_all();
+      }) {
+  for (unsigned i = 0; i < config.run.workers; ++i) workers_.emplace_back([this] { work_loop(); });
+}
+
+Dispatcher::~Dispatcher() {
+  leases_.stop_all(StopReason::run_stopped);
+  work_.close();
+}
+
+Tally Dispatcher::tally() const {
+  std::lock_guard lock(mutex_);
+  return tally_;
+}
+
+void Dispatcher::work_loop() {
+  while (auto work = work_.pop()) {
+    AttemptResult result = attempt_job(std::move(*work), site_.builder(), site_.store(), default_level_);
+    {
+      std::lock_guard lock(mutex_);
+      results_.push_back(std::move(result));
+    }
+    arrived_.notify_all();
+  }
+}
+
+template <class Statement>
+auto Dispatcher::with_database(Statement statement) {
+  auto pause = k_backoff_first;
+  for (;;) {
+    try {
+      return statement();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::database || !leases_.any_alive()) throw;
+      log::warn("{}; trying again while the leases live", error.what());
+    }
+    std::unique_lock lock(mutex_);
+    arrived_.wait_for(lock, pause, [] { return false; });
+    pause = std::min(pause * 2, k_backoff_most);
+  }
+}
+
+bool Dispatcher::may_claim() const {
+  return !stop_.stop_requested() && runtime_.seconds() < std::chrono::duration<double>(config_.run.max_runtime - k_before_end).count();
+}
+
+std::size_t Dispatcher::wanted_claims() const {
+  const double ahead = average_build_seconds_ > 0
+                           ? std::min(k_ahead_most, k_ahead_seconds * config_.run.workers / average_build_seconds_)
+                           : 0;
+  const auto target = config_.run.workers + static_cast<std::size_t>(ahead);
+  return target > in_flight_ ? target - in_flight_ : 0;
+}
+
+bool Dispatcher::claim_more() {
+  const std::size_t most = wanted_claims();
+  if (most == 0) return false;
+  const auto deadline = BootClock::now() + config_.run.lease;
+  auto jobs = with_database([&] { return worker_.claim(run_id_, most); });
+  for (auto& job : jobs) {
+    auto held = leases_.add(job.lease, fmt::format("{}/{}", job.series, job.archive), deadline);
+    // A stop that came between may have missed this lease.
+    if (stop_.stop_requested()) held->request_stop(StopReason::run_stopped);
+    ++in_flight_;
+    work_.push({std::move(job), std::move(held)});
+  }
+  std::lock_guard lock(mutex_);
+  tally_.claimed += jobs.size();
+  return !jobs.empty();
+}
+
+Dispatcher::Results Dispatcher::wait_for_results(std::optional<std::chrono::milliseconds> most) {
+  std::unique_lock lock(mutex_);
+  const auto there = [&] { return !results_.empty(); };
+  if (most) arrived_.wait_for(lock, *most, there);
+  else arrived_.wait(lock, there);
+  return std::exchange(results_, {});
+}
+
+void Dispatcher::run() {
+  Stopwatch dry;
+  for (;;) {
+    const bool allowed = may_claim();
+    if (allowed && claim_more()) dry = Stopwatch();
+    if (in_flight_ == 0) {
+      if (!allowed) break;
+      if (dry.seconds() >= std::chrono::duration<double>(config_.run.linger).count()) return;
+    }
+    // With a worker free, a publish that comes while others build is not left waiting for them.
+    const bool look_again = allowed && wanted_claims() > 0;
+    settle(wait_for_results(look_again ? std::optional(k_poll) : std::nullopt));
+  }
+  std::lock_guard lock(mutex_);
+  tally_.out_of_time = !stop_.stop_requested();
+}
+
+void Dispatcher::settle(Results results) {
+  Results builds;
+  Results relinks;
+  Results failures;
+  for (auto& result : results) {
+    if (std::holds_alternative<queue::BuildRecord>(result.what)) builds.push_back(std::move(result));
+    else if (std::holds_alternative<AlreadyBuilt>(result.what)) relinks.push_back(std::move(result));
+    else failures.push_back(std::move(result));
+  }
+  if (!builds.empty()) settle_builds(std::move(builds));
+  if (!relinks.empty()) link_and_release(relinks, false);
+  if (!failures.empty()) settle_failures(std::move(failures));
+}
+
+void Dispatcher::settle_builds(Results builds) {
+  std::vector<queue::Completion> completions;
+  completions.reserve(builds.size());
+  for (auto& result : builds) {
+    const double seconds = result.attempt.measured.build_seconds;
+    average_build_seconds_ = average_build_seconds_ == 0
+                                 ? seconds
+                                 : (1 - k_average_weight) * average_build_seconds_ + k_average_weight * seconds;
+    result.attempt.measured.commit_seconds = result.since_build.seconds();
+    completions.push_back({result.attempt, std::get<queue::BuildRecord>(result.what)});
+  }
+  const auto committed = with_database([&] { return worker_.commit(run_id_, completions); });
+  Results ours;
+  for (std::size_t i = 0; i < builds.size(); ++i) {
+    if (committed[i]) {
+      ours.push_back(std::move(builds[i]));
+      continue;
+    }
+    // Cancelled, or another worker's by now: nobody will ever refer to this file.
+    site_.store().remove_build(completions[i].build.path);
+    log::info("{}: its lease was lost or it was cancelled; the build was dropped", builds[i].work.held->label);
+    finished(builds[i].work);
+  }
+  if (!ours.empty()) link_and_release(ours, true);
+}
+
+void Dispatcher::link_and_release(Results& committed, bool built_now) {
+  Results failures;
+  Results linked;
+  for (auto& result : committed) {
+    const auto& path = built_now ? std::get<queue::BuildRecord>(result.what).path : std::get<AlreadyBuilt>(result.what).build.path;
+    try {
+      // A lease that ran out here may have been taken over, and a newer build linked; release() tells, repair_link mends.
+      site_.store().switch_link(result.work.job.series, result.work.job.archive, path);
+      linked.push_back(std::move(result));
+    } catch (const Error& error) {
+      queue::Failure failure;
+      failure.attempt = result.attempt;
+      failure.attempt.outcome = queue::Outcome::retry;
+      failure.attempt.error_kind = error.code();
+      failure.attempt.error = error.full_text();
+      failure.counts = false;
+      failure.retry_after_seconds = 60;
+      result.what = std::move(failure);
+      failures.push_back(std::move(result));
+    }
+  }
+  if (!linked.empty()) {
+    const auto released = with_database([&] {
+      if (built_now) {
+        std::vector<queue::Lease> leases;
+        for (const auto& result : linked) leases.push_back(result.attempt.lease);
+        return worker_.release(leases);
+      }
+      std::vector<queue::Attempt> attempts;
+      for (const auto& result : linked) attempts.push_back(result.attempt);
+      return worker_.release_unbuilt(run_id_, attempts);
+    });
+    for (std::size_t i = 0; i < linked.size(); ++i) {
+      if (!released[i]) repair_link(linked[i].work);
+      finished(linked[i].work);
+    }
+    std::lock_guard lock(mutex_);
+    tally_.done += linked.size();
+  }
+  if (!failures.empty()) settle_failures(std::move(failures));
+}
+
+void Dispatcher::repair_link(const Work& work) {
+  // Whoever holds the job now may have linked before us. Following the database until it says the same twice ends with
+  // the newest build linked, whoever comes last.
+  constexpr int k_tries = 10;
+  std::string linked;
+  for (int i = 0; i < k_tries; ++i) {
+    const auto current = with_database([&] { return worker_.current(work.job.lease.job_id); });
+    if (!current || current->build.path == linked) return;
+    site_.store().switch_link(current->series, current->archive, current->build.path);
+    linked = current->build.path;
+  }
+}
+
+void Dispatcher::settle_failures(Results failures) {
+  std::vector<queue::Failure> failed;
+  std::vector<queue::Attempt> given_back;
+  for (const auto& result : failures) {
+    const auto& failure = std::get<queue::Failure>(result.what);
+    if (error_kind_from_code(failure.attempt.error_kind) == ErrorKind::stopped) given_back.push_back(failure.attempt);
+    else failed.push_back(failure);
+  }
+  if (!failed.empty()) with_database([&] { return worker_.fail(run_id_, failed); });
+  if (!given_back.empty()) {
+    with_database([&] {
+      worker_.give_back(run_id_, given_back);
+      return true;
+    });
+  }
+  for (const auto& result : failures) {
+    report_failure(result);
+    finished(result.work);
+  }
+}
+
+void Dispatcher::report_failure(const AttemptResult& result) {
+  const auto& failure = std::get<queue::Failure>(result.what);
+  const auto kind = error_kind_from_code(failure.attempt.error_kind);
+  const auto& label = result.work.held->label;
+  if (kind == ErrorKind::stopped || kind == ErrorKind::cancelled || kind == ErrorKind::lease_lost) {
+    log::info("{}: {}", label, failure.attempt.error);
+    return;
+  }
+  log::warn("{}: {}{}", label, failure.attempt.error, failure.retryable ? "; it will be tried again" : "");
+  std::lock_guard lock(mutex_);
+  if (is_disk_trouble(failure.attempt.error_kind)) tally_.disk_trouble = true;
+  else ++tally_.failed;
+}
+
+void Dispatcher::finished(const Work& work) {
+  leases_.remove(work.job.lease);
+  --in_flight_;
+}
+
+}  // namespace zipmodule::run

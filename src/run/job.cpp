@@ -1,0 +1,121 @@
+#include "run/job.hpp"
+
+#include <algorithm>
+#include <exception>
+
+#include "base/error.hpp"
+
+namespace zipmodule::run {
+namespace {
+
+// When the disk is full or the store can't be written, every minute is soon enough: a person has to act.
+constexpr double k_disk_retry_seconds = 60;
+constexpr std::size_t k_missing_in_telemetry = 1'000;
+
+queue::Measurements to_measurements(const archive::BuildMeasurements& measured, double build_seconds) {
+  queue::Measurements result;
+  result.build_seconds = build_seconds;
+  result.plan_seconds = measured.plan_seconds;
+  result.read_seconds = measured.write.read_seconds;
+  result.compress_seconds = measured.write.compress_seconds;
+  result.write_seconds = measured.write.write_seconds;
+  result.sync_seconds = measured.sync_seconds;
+  result.cpu_seconds = measured.cpu_seconds;
+  result.files = measured.files;
+  result.files_missing = measured.missing.size();
+  result.bytes_in = measured.write.bytes_in;
+  result.bytes_out = measured.write.bytes_out;
+  return result;
+}
+
+// An error that says only 'stopped' means what the lease was stopped for.
+Error resolve_stop(const Error& error, StopReason reason) {
+  if (error.kind() != ErrorKind::stopped) return error;
+  switch (reason) {
+    case StopReason::lease_lost:
+      return {ErrorKind::lease_lost, "the lease ran out or was taken over before the build was finished"};
+    case StopReason::cancelled:
+      return {ErrorKind::cancelled, "cancelled while it was built"};
+    case StopReason::run_stopped:
+    case StopReason::none:
+      return error;
+  }
+  return error;
+}
+
+queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
+  const ErrorTraits& traits = traits_of(error.kind());
+  queue::Failure failure;
+  failure.attempt = std::move(attempt);
+  failure.attempt.error_kind = traits.code;
+  failure.attempt.error = error.full_text();
+  failure.counts = traits.counts_attempt;
+  failure.retryable = traits.retryable;
+  failure.attempt.outcome = traits.retryable ? queue::Outcome::retry : queue::Outcome::failed;
+  if (error.kind() == ErrorKind::cancelled) failure.attempt.outcome = queue::Outcome::cancelled;
+  if (error.kind() == ErrorKind::disk_reserve) failure.attempt.outcome = queue::Outcome::skipped;
+  if (is_disk_trouble(failure.attempt.error_kind)) failure.retry_after_seconds = k_disk_retry_seconds;
+  if (error.kind() == ErrorKind::lease_lost) failure.retry_after_seconds = 0;
+  return failure;
+}
+
+std::optional<AlreadyBuilt> already_built(const queue::ClaimedJob& job, const archive::Store& store) {
+  if (job.built_revision != job.lease.revision || !job.current) return std::nullopt;
+  const auto state = store.state_of(job.current->path, job.current->size_bytes, job.current->mtime_ns);
+  if (state != archive::BuildState::good) return std::nullopt;
+  return AlreadyBuilt{*job.current};
+}
+
+queue::BuildRecord to_record(const archive::FinishedBuild& finished) {
+  return {finished.file.build_id, finished.file.path, finished.file.size_bytes, finished.entries, finished.fingerprint,
+          finished.file.mtime_ns};
+}
+
+}  // namespace
+
+bool is_disk_trouble(const std::string& error_kind) {
+  const auto kind = error_kind_from_code(error_kind);
+  return kind == ErrorKind::disk_full || kind == ErrorKind::disk_reserve || kind == ErrorKind::store_unwritable;
+}
+
+AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store, zip::Level default_level) {
+  AttemptResult result{std::move(work), queue::Failure{}, {}, {}};
+  const queue::ClaimedJob& job = result.work.job;
+  HeldLease& held = *result.work.held;
+  queue::Attempt& attempt = result.attempt;
+  attempt.lease = job.lease;
+  held.started = true;
+  Stopwatch watch;
+  archive::BuildMeasurements measured;
+  const auto measure = [&] {
+    attempt.measured = to_measurements(measured, watch.seconds());
+    const auto most = std::min(measured.missing.size(), k_missing_in_telemetry);
+    attempt.missing.assign(measured.missing.begin(), measured.missing.begin() + static_cast<std::ptrdiff_t>(most));
+  };
+  try {
+    if (auto built = already_built(job, store)) {
+      attempt.outcome = queue::Outcome::skipped;
+      result.what = std::move(*built);
+      return result;
+    }
+    archive::BuildRequest request;
+    request.label = held.label;
+    request.files_json = job.files_json;
+    request.level = job.level ? zip::parse_level(*job.level).value_or(default_level) : default_level;
+    request.skip_missing = job.on_missing == "skip";
+    const auto finished = builder.build(request, held.stop.get_token(), held.progress, measured);
+    measure();
+    attempt.outcome = queue::Outcome::done;
+    result.what = to_record(finished);
+  } catch (const Error& error) {
+    measure();
+    result.what = to_failure(resolve_stop(error, held.reason), attempt);
+  } catch (const std::exception& error) {
+    measure();
+    result.what = to_failure(Error(ErrorKind::internal, error.what()), attempt);
+  }
+  result.since_build = Stopwatch();
+  return result;
+}
+
+}  // namespace zipmodule::run

@@ -1,0 +1,40 @@
+// One attempt at one job: everything between the claim and the commit. The place where a job's errors are caught.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "archive/builder.hpp"
+#include "base/clock.hpp"
+#include "queue/job.hpp"
+#include "run/leases.hpp"
+
+namespace zipmodule::run {
+
+// A claimed job on its way through the run.
+struct Work {
+  queue::ClaimedJob job;
+  std::shared_ptr<HeldLease> held;
+};
+
+// The revision was built before and its file is still good: only the link is to be switched.
+struct AlreadyBuilt {
+  queue::BuildRecord build;
+};
+
+struct AttemptResult {
+  Work work;
+  // A file in the store to be committed; a failure; or a build that was there already.
+  std::variant<queue::BuildRecord, queue::Failure, AlreadyBuilt> what;
+  queue::Attempt attempt;  // for a build and AlreadyBuilt
+  Stopwatch since_build;   // for commit_seconds
+};
+
+// Builds the job. Never throws. `default_level` is the configuration's.
+AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store, zip::Level default_level);
+
+// Whether an error means that the store's disk needs a person, not the job.
+bool is_disk_trouble(const std::string& error_kind);
+
+}  // namespace zipmodule::run

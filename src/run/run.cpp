@@ -1,0 +1,121 @@
+#include "run/run.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <exception>
+#include <optional>
+
+#include "base/error.hpp"
+#include "base/file_lock.hpp"
+#include "base/log.hpp"
+#include "queue/migrations.hpp"
+#include "run/dispatcher.hpp"
+#include "run/heartbeat.hpp"
+#include "run/housekeeping.hpp"
+#include "run/site.hpp"
+#include "run/status_line.hpp"
+
+namespace zipmodule::run {
+namespace {
+
+int lock_busy(const config::Config& config, const std::filesystem::path& lock) {
+  const std::string message = fmt::format("another run holds {}: {}", lock.string(), FileLock::holder(lock));
+  // Under cron a run that is still busy a minute later is no trouble; only who asked for an exit code hears of it.
+  if (config.run.lock_busy_exit == 0 && ::isatty(STDERR_FILENO) == 0) log::info("{}", message);
+  else log::warn("{}", message);
+  return config.run.lock_busy_exit;
+}
+
+std::string status_text(const Dispatcher& dispatcher, const Leases& leases) {
+  const Tally tally = dispatcher.tally();
+  std::string text = fmt::format("{} done, {} failed", tally.done, tally.failed);
+  for (const auto& held : leases.all()) {
+    if (held->started) text += fmt::format("  {} {}", held->label, progress_bar(held->progress.fraction(), 10));
+  }
+  return text;
+}
+
+std::string outcome_of(const Tally& tally, const std::stop_token& stop) {
+  if (stop.stop_requested()) return "stopped";
+  if (tally.failed > 0 || tally.disk_trouble) return "failed";
+  return tally.out_of_time ? "timeout" : "done";
+}
+
+int exit_code_of(const Tally& tally) {
+  if (tally.disk_trouble) return traits_of(ErrorKind::store_unwritable).exit_code;
+  return tally.failed > 0 ? 1 : 0;
+}
+
+// Everything between the run row and its end.
+class Launch {
+ public:
+  Launch(const config::Config& config, const Options& options, std::stop_token stop)
+      : config_(config), options_(options), stop_(std::move(stop)), site_(config), worker_(worker_options(config)) {}
+
+  int run() {
+    const auto begun = worker_.begin_run(::getpid(), options_.version);
+    try {
+      recover(site_, worker_, begun);
+      audit(site_, worker_, stop_);
+      work(begun.run_id);
+      collect_garbage(site_, worker_, config_.archives.grace, stop_);
+    } catch (const Error& error) {
+      end(begun.run_id, error.kind() == ErrorKind::database ? "database" : "error");
+      throw;
+    }
+    end(begun.run_id, outcome_of(tally_, stop_));
+    return exit_code_of(tally_);
+  }
+
+ private:
+  void work(std::int64_t run_id) {
+    Leases leases;
+    Heartbeat heartbeat(worker_options(config_), leases);
+    Dispatcher dispatcher(config_, site_, worker_, leases, run_id, stop_);
+    std::optional<StatusLine> line;
+    if (options_.show_progress) line.emplace([&] { return status_text(dispatcher, leases); });
+    try {
+      dispatcher.run();
+    } catch (...) {
+      tally_ = dispatcher.tally();
+      throw;
+    }
+    tally_ = dispatcher.tally();
+  }
+
+  void end(std::int64_t run_id, const std::string& outcome) {
+    try {
+      worker_.finish_run(run_id, {tally_.claimed, tally_.done, tally_.failed, outcome});
+    } catch (const Error& error) {
+      // The row stays open, which the next run takes as a crash: it then looks for orphans too.
+      log::info("the end of the run could not be recorded: {}", error.what());
+    }
+    if (tally_.claimed > 0) {
+      log::info("run {}: {} claimed, {} done, {} failed in {:.1f} s ({})", run_id, tally_.claimed, tally_.done,
+                tally_.failed, watch_.seconds(), outcome);
+    }
+  }
+
+  const config::Config& config_;
+  const Options& options_;
+  const std::stop_token stop_;
+  Stopwatch watch_;
+  Site site_;
+  queue::Worker worker_;
+  Tally tally_;
+};
+
+}  // namespace
+
+int execute(const config::Config& config, const Options& options, std::stop_token stop) {
+  const auto lock = FileLock::try_acquire(config.run.lock_file);
+  if (!lock) return lock_busy(config, config.run.lock_file);
+  queue::require_current_schema({config.database.dsn, "zipmodule run"});
+  const archive::Store store(config.archives.root, config.archives.min_free_bytes);
+  const auto store_lock = store.try_lock();
+  if (!store_lock) return lock_busy(config, store.lock_path());
+  return Launch(config, options, std::move(stop)).run();
+}
+
+}  // namespace zipmodule::run

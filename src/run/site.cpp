@@ -1,0 +1,64 @@
+#include "run/site.hpp"
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+
+namespace zipmodule::run {
+
+archive::Roots open_roots(const config::Config& config, std::vector<Error>* problems) {
+  archive::Roots roots;
+  for (const auto& [name, folder] : config.content.roots) {
+    try {
+      roots.try_emplace(name, name, folder, config.archives.root);
+    } catch (const Error& error) {
+      if (problems == nullptr) throw;
+      problems->push_back(error);
+    }
+  }
+  return roots;
+}
+
+archive::PlanOptions plan_options(const config::Config& config) {
+  archive::PlanOptions options;
+  options.max_entries = config.limits.max_entries;
+  options.max_bytes = config.limits.max_bytes;
+  options.max_depth = config.limits.max_depth;
+  options.on_duplicate = config.zip.on_duplicate == "fail" ? zip::OnDuplicate::fail : zip::OnDuplicate::rename;
+  options.portable_names = config.zip.portable_names;
+  options.host = config.run.host;
+  return options;
+}
+
+queue::WorkerOptions worker_options(const config::Config& config) {
+  std::error_code unresolved;
+  const auto root = std::filesystem::weakly_canonical(config.archives.root, unresolved);
+  queue::WorkerOptions options;
+  options.connection = {config.database.dsn, "zipmodule run"};
+  options.host = config.run.host;
+  options.instance = fmt::format("{}:{}", config.run.host, unresolved ? config.archives.root.string() : root.string());
+  options.lease = config.run.lease;
+  options.max_attempts = config.run.max_attempts;
+  return options;
+}
+
+namespace {
+
+archive::Roots open_roots_logging(const config::Config& config) {
+  std::vector<Error> problems;
+  archive::Roots roots = open_roots(config, &problems);
+  for (const Error& problem : problems) log::warn("{}", problem.full_text());
+  return roots;
+}
+
+}  // namespace
+
+Site::Site(const config::Config& config)
+    : store_(config.archives.root, config.archives.min_free_bytes),
+      roots_(open_roots_logging(config)),
+      budget_(config.run.memory_bytes),
+      pool_(config.run.threads),
+      builder_(store_, roots_, {plan_options(config), config.zip.allow_empty}, {pool_, budget_}) {}
+
+}  // namespace zipmodule::run

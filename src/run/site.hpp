@@ -1,0 +1,39 @@
+// What a configuration names, opened: the archive store, the content roots, the threads and memory that builds share.
+#pragma once
+
+#include <string>
+
+#include "archive/builder.hpp"
+#include "archive/store.hpp"
+#include "base/byte_budget.hpp"
+#include "base/thread_pool.hpp"
+#include "config/config.hpp"
+#include "queue/worker.hpp"
+
+namespace zipmodule::run {
+
+// Content roots that can be opened; with `problems` those that can't are collected there instead of thrown, so that jobs
+// which don't need them go on.
+archive::Roots open_roots(const config::Config& config, std::vector<Error>* problems);
+
+archive::PlanOptions plan_options(const config::Config& config);
+queue::WorkerOptions worker_options(const config::Config& config);
+
+// Owns them all; must outlive every build. Throws Error{store_unwritable, disk_full, io, config}.
+class Site {
+ public:
+  explicit Site(const config::Config& config);
+
+  const archive::Store& store() const noexcept { return store_; }
+  const archive::Builder& builder() const noexcept { return builder_; }
+  ThreadPool& pool() noexcept { return pool_; }
+
+ private:
+  archive::Store store_;
+  archive::Roots roots_;
+  ByteBudget budget_;
+  ThreadPool pool_;
+  archive::Builder builder_;
+};
+
+}  // namespace zipmodule::run
