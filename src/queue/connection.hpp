@@ -5,10 +5,6 @@
 #include <memory>
 #include <string>
 
-namespace pqxx {
-class connection_base;
-}
-
 namespace zipmodule::queue {
 
 // How to reach the database. Used from one thread at a time; every thread that needs the database has its own.

@@ -1,0 +1,4 @@
+-- $1 run_id, $2 claimed, $3 done, $4 failed, $5 outcome.
+UPDATE zipmodule.run
+SET finished_at = statement_timestamp(), claimed = $2::bigint, done = $3::bigint, failed = $4::bigint, outcome = $5
+WHERE run_id = $1::bigint

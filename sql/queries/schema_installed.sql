@@ -1,0 +1,2 @@
+-- Returns whether schema_migration exists.
+SELECT to_regclass('zipmodule.schema_migration') IS NOT NULL

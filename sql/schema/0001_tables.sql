@@ -1,0 +1,172 @@
+-- Everything the queue remembers. sql/README.md tells the rules; only functions and views named there are for others.
+CREATE SCHEMA IF NOT EXISTS zipmodule;
+
+CREATE TABLE zipmodule.schema_migration (
+  version    integer PRIMARY KEY,
+  name       text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT statement_timestamp()
+);
+
+-- One row per launch of the worker. finished_at stays null where it was killed.
+CREATE TABLE zipmodule.run (
+  run_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  host        text NOT NULL,
+  instance    text NOT NULL,
+  pid         integer NOT NULL,
+  version     text NOT NULL,
+  started_at  timestamptz NOT NULL DEFAULT statement_timestamp(),
+  finished_at timestamptz,
+  claimed     bigint NOT NULL DEFAULT 0,
+  done        bigint NOT NULL DEFAULT 0,
+  failed      bigint NOT NULL DEFAULT 0,
+  outcome     text
+);
+CREATE INDEX run_instance ON zipmodule.run (instance, run_id);
+
+-- One row per archive that was ever published.
+CREATE TABLE zipmodule.job (
+  job_id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  series             text NOT NULL,
+  archive            text NOT NULL,
+  -- what is wanted
+  files              jsonb NOT NULL,
+  metadata           jsonb NOT NULL,
+  on_missing         text NOT NULL CHECK (on_missing IN ('fail', 'skip')),
+  level              text CHECK (level IN ('store', 'fast', 'balanced', 'small')),
+  lane               text NOT NULL,
+  priority           integer NOT NULL,
+  published_at       timestamptz NOT NULL,          -- of wanted_revision
+  wanted_revision    bigint NOT NULL DEFAULT 1,
+  cancelled_revision bigint NOT NULL DEFAULT 0,
+  -- what there is
+  built_revision     bigint NOT NULL DEFAULT 0,
+  linked_revision    bigint NOT NULL DEFAULT 0,     -- the built revision at the last release
+  build_id           text,                          -- the build of built_revision
+  -- its place in the queue
+  pending            boolean NOT NULL DEFAULT true,
+  pending_since      timestamptz NOT NULL,
+  turn_at            timestamptz NOT NULL,          -- pending_since, at least a second after its lane's turn before it
+  window_at          timestamptz NOT NULL,          -- first publish that no claim has covered yet
+  due_at             timestamptz NOT NULL,
+  -- who holds it: somebody does if and only if lease_until is not null
+  lease_token        bigint NOT NULL DEFAULT 0,     -- counts claims for ever, never falls
+  lease_until        timestamptz,
+  -- of the newest lease, held or not: telemetry is written from these
+  lease_revision     bigint,
+  lease_by           text,                          -- instance
+  lease_host         text,
+  lease_run          bigint,
+  lease_attempt      integer,
+  lease_claimed_at   timestamptz,
+  lease_published_at timestamptz,
+  progress           double precision NOT NULL DEFAULT 0,
+  -- how it went so far with wanted_revision
+  attempts           integer NOT NULL DEFAULT 0,    -- failures that count towards max_attempts
+  claims             integer NOT NULL DEFAULT 0,
+  losses             integer NOT NULL DEFAULT 0,    -- leases lost in a row
+  last_error_kind    text,
+  last_error         text,
+  CONSTRAINT job_name UNIQUE (series, archive),
+  CONSTRAINT job_lease_is_pending CHECK (lease_until IS NULL OR pending)
+) WITH (fillfactor = 50);
+-- A claim, a heartbeat and a commit change no column of any index, and half a page is free: they stay HOT, so that
+-- neither index grows with the work done.
+CREATE INDEX job_queue ON zipmodule.job (priority DESC, turn_at, job_id) WHERE pending;
+CREATE INDEX job_lane ON zipmodule.job (lane, priority, turn_at) WHERE pending;
+
+-- One row per immutable file in an archive store.
+CREATE TABLE zipmodule.build (
+  build_id    text PRIMARY KEY CHECK (build_id ~ '^[0-9a-f]{32}$'),
+  job_id      bigint NOT NULL REFERENCES zipmodule.job ON DELETE CASCADE,
+  instance    text NOT NULL,
+  revision    bigint NOT NULL,
+  path        text NOT NULL,
+  bytes       bigint NOT NULL,
+  entries     bigint NOT NULL,
+  fingerprint text NOT NULL,
+  mtime_ns    bigint NOT NULL,
+  created_at  timestamptz NOT NULL DEFAULT statement_timestamp(),
+  retired_at  timestamptz,                          -- null: current
+  deleting_at timestamptz                           -- its file is being removed
+);
+CREATE INDEX build_job ON zipmodule.build (job_id);
+CREATE INDEX build_retired ON zipmodule.build (retired_at) WHERE retired_at IS NOT NULL;
+
+-- One row per attempt, written when it ends, never changed.
+CREATE TABLE zipmodule.telemetry (
+  id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  run_id           bigint,
+  job_id           bigint NOT NULL,
+  lease_token      bigint NOT NULL,
+  host             text,
+  series           text NOT NULL,
+  archive          text NOT NULL,
+  revision         bigint NOT NULL,
+  attempt          integer,
+  outcome          text NOT NULL CHECK (outcome IN ('done', 'failed', 'retry', 'lost', 'skipped', 'cancelled')),
+  error_kind       text,
+  error            text,
+  published_at     timestamptz,
+  claimed_at       timestamptz,
+  started_at       timestamptz,
+  finished_at      timestamptz NOT NULL DEFAULT statement_timestamp(),
+  wait_seconds     double precision,                -- published_at to started_at
+  build_seconds    double precision,
+  total_seconds    double precision,                -- published_at to finished_at
+  plan_seconds     double precision,
+  read_seconds     double precision,
+  compress_seconds double precision,
+  write_seconds    double precision,
+  sync_seconds     double precision,
+  commit_seconds   double precision,
+  files            bigint,
+  files_reused     bigint,
+  files_missing    bigint,
+  bytes_in         bigint,
+  bytes_out        bigint,
+  cpu_seconds      double precision,
+  missing          jsonb,                           -- sources left out under on_missing => 'skip'
+  CONSTRAINT telemetry_attempt UNIQUE (job_id, lease_token)
+);
+-- Appended in time order: a few pages of BRIN find a day of it.
+CREATE INDEX telemetry_finished ON zipmodule.telemetry USING brin (finished_at) WITH (pages_per_range = 16);
+
+-- What a host's archive store remembers between runs.
+CREATE TABLE zipmodule.instance (
+  instance     text PRIMARY KEY,
+  audit_cursor text NOT NULL DEFAULT ''
+);
+
+-- One attempt as the worker reports it: an element of the arrays that commit, fail, give_back and release_unbuilt take.
+CREATE TYPE zipmodule.attempt AS (
+  i                integer,
+  job_id           bigint,
+  token            bigint,
+  revision         bigint,
+  outcome          text,
+  error_kind       text,
+  error            text,
+  missing          jsonb,
+  counts           boolean,
+  retryable        boolean,
+  retry_after      double precision,
+  build_id         text,
+  path             text,
+  bytes            bigint,
+  entries          bigint,
+  fingerprint      text,
+  mtime_ns         bigint,
+  build_seconds    double precision,
+  plan_seconds     double precision,
+  read_seconds     double precision,
+  compress_seconds double precision,
+  write_seconds    double precision,
+  sync_seconds     double precision,
+  commit_seconds   double precision,
+  cpu_seconds      double precision,
+  files            bigint,
+  files_reused     bigint,
+  files_missing    bigint,
+  bytes_in         bigint,
+  bytes_out        bigint
+);

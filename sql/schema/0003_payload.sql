@@ -1,0 +1,158 @@
+-- What a publish may contain. All rules are checked here, in the publisher's own transaction; a broken one is an error
+-- with SQLSTATE 22023 that names the argument or the element. (A text that jsonb itself refuses, such as one with
+-- \u0000, fails before any function is called, with SQLSTATE 22P02 or 22P05.)
+CREATE FUNCTION zipmodule.refuse(message text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = message;
+END
+$$;
+
+-- What is wrong with the name of a series, an archive or a lane; null if nothing.
+CREATE FUNCTION zipmodule.name_problem(name text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE
+           WHEN name IS NULL THEN 'must not be null'
+           WHEN name = '' THEN 'must not be empty'
+           WHEN octet_length(name) > 200 THEN 'must have at most 200 bytes'
+           WHEN name ~ '[\u0001-\u001F\u007F]' THEN 'must not contain control characters'
+           WHEN strpos(name, '/') > 0 THEN 'must not contain ''/'''
+           WHEN strpos(name, '\') > 0 THEN 'must not contain ''\'''
+           WHEN left(name, 1) = '.' THEN 'must not begin with ''.'''
+         END
+$$;
+
+-- What is wrong with a relative path of components; null if nothing. Not `SET search_path`: inlined into the queries
+-- below, which pin it, and called a hundred thousand times there.
+CREATE FUNCTION zipmodule.path_problem(path text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE
+           WHEN left(path, 1) = '/' THEN 'must be a relative path'
+           WHEN strpos(path, '//') > 0 THEN 'must not contain an empty component'
+           WHEN path ~ '(^|/)\.\.?(/|$)' THEN
+             CASE WHEN path ~ '(^|/)\.\.(/|$)' THEN 'must not contain ''..''' ELSE 'must not contain ''.''' END
+         END
+$$;
+
+-- Refuses a file list with the first thing that is wrong in it.
+CREATE FUNCTION zipmodule.check_files(files jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  k_most_files constant integer := 1000000;  -- limits.max_entries by default: a folder counts once here
+  problem text;
+BEGIN
+  IF files IS NULL THEN PERFORM zipmodule.refuse('files: must not be null'); END IF;
+  IF jsonb_typeof(files) <> 'array' THEN PERFORM zipmodule.refuse('files: must be an array'); END IF;
+  IF jsonb_array_length(files) = 0 THEN PERFORM zipmodule.refuse('files: must not be empty'); END IF;
+  IF jsonb_array_length(files) > k_most_files THEN
+    PERFORM zipmodule.refuse(format('files: must have at most %s elements', k_most_files));
+  END IF;
+
+  SELECT format('files[%s]%s', n - 1, shape.problem) INTO problem
+  FROM jsonb_array_elements(files) WITH ORDINALITY AS file(element, n)
+  CROSS JOIN LATERAL (
+    SELECT CASE
+             WHEN jsonb_typeof(element) <> 'object' THEN ': must be an object'
+             WHEN NOT element ? 'source' THEN '.source: is missing'
+             WHEN jsonb_typeof(element -> 'source') <> 'string' THEN '.source: must be a string'
+             WHEN jsonb_typeof(element -> 'destination') <> 'string' THEN '.destination: must be a string'
+             WHEN jsonb_typeof(element -> 'name') <> 'string' THEN '.name: must be a string'
+             WHEN element - '{source,destination,name}'::text[] <> '{}' THEN
+               format(': unknown key %s', (SELECT to_json(min(key)) FROM jsonb_object_keys(element) AS key
+                                           WHERE key NOT IN ('source', 'destination', 'name')))
+           END AS problem
+  ) AS shape
+  WHERE shape.problem IS NOT NULL
+  ORDER BY n
+  LIMIT 1;
+  IF problem IS NOT NULL THEN PERFORM zipmodule.refuse(problem); END IF;
+
+  -- OFFSET 0 keeps the extracted texts from being extracted again for every rule.
+  SELECT format('files[%s].%s', n - 1, coalesce('source: ' || in_source.problem, 'destination: ' || in_destination.problem,
+                                                'name: ' || in_name.problem)) INTO problem
+  FROM (
+    SELECT n, source, destination, name,
+           -- 'root:path'; a ':' after the first '/' belongs to the path
+           CASE WHEN source ~ '^[^/]*:' THEN split_part(source, ':', 1) END AS root,
+           CASE WHEN source ~ '^[^/]*:' THEN substr(source, strpos(source, ':') + 1) ELSE source END AS path
+    FROM (
+      SELECT n, element ->> 'source' AS source, element ->> 'destination' AS destination, element ->> 'name' AS name
+      FROM jsonb_array_elements(files) WITH ORDINALITY AS file(element, n)
+      OFFSET 0
+    ) AS extracted
+    OFFSET 0
+  ) AS file
+  CROSS JOIN LATERAL (
+    SELECT CASE
+             WHEN source = '' THEN 'must not be empty'
+             WHEN octet_length(source) > 4096 THEN 'must have at most 4096 bytes'
+             WHEN source ~ '[\u0001-\u001F\u007F]' THEN 'must not contain control characters'
+             WHEN root !~ '^[A-Za-z0-9_.-]{1,64}$' THEN
+               'the root before '':'' must have 1 to 64 of A-Z a-z 0-9 _ . - (write ''default:'' before a path with a '':'')'
+             WHEN path = '' THEN 'must name a path below the root'
+             ELSE zipmodule.path_problem(path)
+           END AS problem
+  ) AS in_source
+  CROSS JOIN LATERAL (
+    SELECT CASE
+             WHEN coalesce(destination, '') = '' THEN NULL
+             WHEN destination ~ '[\u0001-\u001F\u007F]' THEN 'must not contain control characters'
+             WHEN strpos(destination, '\') > 0 THEN 'must not contain ''\'''
+             WHEN destination ~ '^[A-Za-z]:' THEN 'must not begin with a drive letter'
+             WHEN destination ~ '[^/]/$' THEN 'must not end with ''/'''
+             -- 65,535 is the longest name a zip entry can have; a source has at most 4,096
+             WHEN octet_length(destination) > 61000
+                  AND octet_length(destination) + 1
+                      + octet_length(coalesce(name, regexp_replace(rtrim(path, '/'), '^.*/', ''))) > 65535
+               THEN 'must have at most 65535 bytes together with the name'
+             ELSE zipmodule.path_problem(destination)
+           END AS problem
+  ) AS in_destination
+  CROSS JOIN LATERAL (
+    SELECT CASE
+             WHEN name IS NULL THEN NULL
+             WHEN name = '' THEN 'must not be empty'
+             WHEN octet_length(name) > 255 THEN 'must have at most 255 bytes'
+             WHEN name ~ '[\u0001-\u001F\u007F]' THEN 'must not contain control characters'
+             WHEN strpos(name, '/') > 0 THEN 'must not contain ''/'''
+             WHEN strpos(name, '\') > 0 THEN 'must not contain ''\'''
+             WHEN name ~ '^[A-Za-z]:' THEN 'must not begin with a drive letter'
+             WHEN right(source, 1) = '/' THEN 'can''t be given for the contents of a folder (a source that ends with ''/'')'
+             ELSE zipmodule.path_problem(name)
+           END AS problem
+  ) AS in_name
+  WHERE in_source.problem IS NOT NULL OR in_destination.problem IS NOT NULL OR in_name.problem IS NOT NULL
+  ORDER BY n
+  LIMIT 1;
+  IF problem IS NOT NULL THEN PERFORM zipmodule.refuse(problem); END IF;
+END
+$$;
+
+-- Where an element lands in the archive. The contents of a folder (a source that ends with '/') have no single place:
+-- two such elements are the same only if source and destination both are.
+CREATE FUNCTION zipmodule.place_of(element jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(element ->> 'destination', '') || '/' ||
+         CASE WHEN right(element ->> 'source', 1) = '/' THEN '/' || (element ->> 'source')
+              ELSE coalesce(element ->> 'name', regexp_replace(element ->> 'source', '^([^/]*:)?(.*/)?', ''))
+         END
+$$;
+
+-- mode 'merge': new elements take the place, and the position, of old ones at the same place; others are appended.
+CREATE FUNCTION zipmodule.merged_files(old_files jsonb, new_files jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  WITH old AS MATERIALIZED (
+    SELECT element, n, zipmodule.place_of(element) AS place
+    FROM jsonb_array_elements(old_files) WITH ORDINALITY AS file(element, n)
+  ), new AS MATERIALIZED (
+    SELECT element, n, zipmodule.place_of(element) AS place
+    FROM jsonb_array_elements(new_files) WITH ORDINALITY AS file(element, n)
+  )
+  SELECT jsonb_agg(element ORDER BY position NULLS LAST, n)
+  FROM (
+    SELECT element, n AS position, n FROM old WHERE NOT EXISTS (SELECT FROM new WHERE new.place = old.place)
+    UNION ALL
+    SELECT new.element, first.position, new.n
+    FROM new LEFT JOIN (SELECT place, min(n) AS position FROM old GROUP BY place) AS first USING (place)
+  ) AS merged
+$$;

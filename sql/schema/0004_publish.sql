@@ -1,0 +1,145 @@
+CREATE FUNCTION zipmodule.check_arguments(series text, archive text, metadata jsonb, priority integer, lane text,
+                                          quiet interval, max_wait interval, on_missing text, level text, mode text)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  -- keeps due_at inside what a timestamp can hold, and is longer than any wait that is meant
+  k_longest constant interval := '100 years';
+  problem text;
+BEGIN
+  problem := CASE
+    WHEN zipmodule.name_problem(series) IS NOT NULL THEN 'series: ' || zipmodule.name_problem(series)
+    WHEN zipmodule.name_problem(archive) IS NOT NULL THEN 'archive: ' || zipmodule.name_problem(archive)
+    WHEN metadata IS NULL THEN 'metadata: must not be null'
+    WHEN jsonb_typeof(metadata) <> 'object' THEN 'metadata: must be an object'
+    WHEN priority IS NULL THEN 'priority: must not be null'
+    WHEN lane IS NOT NULL AND zipmodule.name_problem(lane) IS NOT NULL THEN 'lane: ' || zipmodule.name_problem(lane)
+    WHEN quiet IS NULL THEN 'quiet: must not be null'
+    WHEN quiet < '0' THEN 'quiet: must not be negative'
+    WHEN quiet > k_longest THEN 'quiet: must be at most 100 years'
+    WHEN max_wait IS NULL THEN 'max_wait: must not be null'
+    WHEN max_wait < '0' THEN 'max_wait: must not be negative'
+    WHEN max_wait > k_longest THEN 'max_wait: must be at most 100 years'
+    WHEN on_missing IS NULL OR on_missing NOT IN ('fail', 'skip') THEN 'on_missing: must be ''fail'' or ''skip'''
+    WHEN level NOT IN ('store', 'fast', 'balanced', 'small') THEN
+      'level: must be ''store'', ''fast'', ''balanced'' or ''small'''
+    WHEN mode IS NULL OR mode NOT IN ('replace', 'merge') THEN 'mode: must be ''replace'' or ''merge'''
+  END;
+  IF problem IS NOT NULL THEN PERFORM zipmodule.refuse(problem); END IF;
+END
+$$;
+
+-- Says that this archive shall contain these files. Part of the caller's transaction; holds a lock on the archive's row
+-- until it ends.
+CREATE FUNCTION zipmodule.publish(series text, archive text, files jsonb,
+                                  metadata jsonb DEFAULT '{}', priority integer DEFAULT 0,
+                                  lane text DEFAULT NULL,
+                                  quiet interval DEFAULT '0', max_wait interval DEFAULT '1 hour',
+                                  on_missing text DEFAULT 'fail', level text DEFAULT NULL,
+                                  mode text DEFAULT 'replace')
+RETURNS TABLE (job_id bigint, revision bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  k_turn constant interval := '1 second';
+  moment constant timestamptz := statement_timestamp();
+  its_lane text;
+  turn timestamptz;
+  stored zipmodule.job;
+BEGIN
+  PERFORM zipmodule.check_arguments(publish.series, publish.archive, publish.metadata, publish.priority, publish.lane,
+                                    publish.quiet, publish.max_wait, publish.on_missing, publish.level, publish.mode);
+  PERFORM zipmodule.check_files(publish.files);
+  its_lane := coalesce(publish.lane, publish.series);
+
+  -- Fairness: jobs of one lane take turns at least a second apart, so that ten thousand of one series let the next
+  -- publish of another pass. Where nobody else waits, the order is the same and nothing is delayed.
+  SELECT greatest(moment, max(job.turn_at) + k_turn) INTO turn
+  FROM zipmodule.job
+  WHERE job.pending AND job.lane = its_lane AND job.priority = publish.priority;
+
+  INSERT INTO zipmodule.job AS job (series, archive, files, metadata, on_missing, level, lane, priority, published_at,
+                                    pending_since, turn_at, window_at, due_at)
+  VALUES (publish.series, publish.archive, publish.files, publish.metadata, publish.on_missing, publish.level, its_lane,
+          publish.priority, moment, moment, turn, moment, moment + least(publish.quiet, publish.max_wait))
+  ON CONFLICT ON CONSTRAINT job_name DO UPDATE SET
+    files = CASE publish.mode WHEN 'merge' THEN zipmodule.merged_files(job.files, EXCLUDED.files) ELSE EXCLUDED.files END,
+    metadata = EXCLUDED.metadata,
+    on_missing = EXCLUDED.on_missing,
+    level = EXCLUDED.level,
+    lane = EXCLUDED.lane,
+    priority = EXCLUDED.priority,
+    published_at = moment,
+    wanted_revision = job.wanted_revision + 1,
+    cancelled_revision = 0,
+    pending = true,
+    -- A job that still waits keeps its place; a claim that runs now has used it up.
+    (pending_since, turn_at, window_at, due_at) = (
+      SELECT CASE WHEN fresh THEN moment ELSE job.pending_since END,
+             CASE WHEN fresh THEN turn ELSE job.turn_at END,
+             CASE WHEN fresh THEN moment ELSE job.window_at END,
+             least(moment + publish.quiet, CASE WHEN fresh THEN moment ELSE job.window_at END + publish.max_wait)
+      FROM (SELECT NOT job.pending OR (job.lease_until IS NOT NULL AND job.lease_revision = job.wanted_revision)) AS f(fresh)
+    ),
+    attempts = 0,
+    claims = 0,
+    losses = 0,
+    last_error_kind = NULL,
+    last_error = NULL
+  RETURNING job.* INTO stored;
+
+  IF jsonb_array_length(stored.files) > 1000000 THEN
+    PERFORM zipmodule.refuse('files: must have at most 1000000 elements after merging');
+  END IF;
+  RETURN QUERY SELECT stored.job_id, stored.wanted_revision;
+END
+$$;
+
+-- An INSERT into this view is a publish, for ORMs: columns left out or null take publish's defaults, and RETURNING
+-- answers job_id and revision. Reading it shows what is wanted now.
+CREATE VIEW zipmodule.publication AS
+SELECT job_id,
+       wanted_revision AS revision,
+       series,
+       archive,
+       files,
+       metadata,
+       priority,
+       lane,
+       NULL::interval AS quiet,
+       NULL::interval AS max_wait,
+       on_missing,
+       level,
+       NULL::text AS mode
+FROM zipmodule.job;
+
+CREATE FUNCTION zipmodule.publication_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  NEW.metadata := coalesce(NEW.metadata, '{}');
+  NEW.priority := coalesce(NEW.priority, 0);
+  NEW.lane := coalesce(NEW.lane, NEW.series);
+  NEW.quiet := coalesce(NEW.quiet, '0');
+  NEW.max_wait := coalesce(NEW.max_wait, '1 hour');
+  NEW.on_missing := coalesce(NEW.on_missing, 'fail');
+  NEW.mode := coalesce(NEW.mode, 'replace');
+  SELECT published.job_id, published.revision INTO NEW.job_id, NEW.revision
+  FROM zipmodule.publish(NEW.series, NEW.archive, NEW.files, NEW.metadata, NEW.priority, NEW.lane, NEW.quiet,
+                         NEW.max_wait, NEW.on_missing, NEW.level, NEW.mode) AS published;
+  RETURN NEW;
+END
+$$;
+CREATE TRIGGER publication_insert INSTEAD OF INSERT ON zipmodule.publication
+FOR EACH ROW EXECUTE FUNCTION zipmodule.publication_insert();
+
+-- Without this the view would pass an owner's UPDATE on to the job, past all rules.
+CREATE FUNCTION zipmodule.publication_refuse() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+    MESSAGE = 'zipmodule.publication only takes INSERT',
+    HINT = 'publish again, or call zipmodule.cancel(series, archive)';
+END
+$$;
+CREATE TRIGGER publication_refuse INSTEAD OF UPDATE OR DELETE ON zipmodule.publication
+FOR EACH ROW EXECUTE FUNCTION zipmodule.publication_refuse();

@@ -1,0 +1,42 @@
+-- Takes back what is wanted and not yet built. True if there was something to take back. The last build stays, and where
+-- it was committed but not linked yet the job stays pending for that link alone (built_revision > linked_revision).
+CREATE FUNCTION zipmodule.cancel(series text, archive text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  UPDATE zipmodule.job
+  SET cancelled_revision = job.wanted_revision,
+      pending = job.built_revision > job.linked_revision,
+      lease_until = CASE WHEN job.built_revision > job.linked_revision AND job.lease_revision = job.built_revision
+                         THEN job.lease_until END
+  WHERE job.series = cancel.series
+    AND job.archive = cancel.archive
+    AND job.pending
+    AND job.built_revision < job.wanted_revision
+    AND job.cancelled_revision < job.wanted_revision;
+  RETURN FOUND;
+END
+$$;
+
+-- Makes a failed, cancelled or waiting job due now, with all its attempts ahead. True if it was one.
+CREATE FUNCTION zipmodule.retry(series text, archive text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment constant timestamptz := statement_timestamp();
+BEGIN
+  UPDATE zipmodule.job
+  SET cancelled_revision = 0,
+      pending = true,
+      pending_since = CASE WHEN job.pending THEN job.pending_since ELSE moment END,
+      turn_at = CASE WHEN job.pending THEN job.turn_at ELSE moment END,
+      window_at = CASE WHEN job.pending THEN job.window_at ELSE moment END,
+      due_at = moment,
+      attempts = 0,
+      losses = 0
+  WHERE job.series = retry.series
+    AND job.archive = retry.archive
+    AND ((NOT job.pending AND job.built_revision < job.wanted_revision)
+         OR job.cancelled_revision = job.wanted_revision
+         OR (job.pending AND job.due_at > moment AND (job.lease_until IS NULL OR job.lease_until < moment)));
+  RETURN FOUND;
+END
+$$;

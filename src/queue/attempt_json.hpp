@@ -1,0 +1,26 @@
+// Attempts as the JSON that the statements expand with zipmodule.attempt, so that a batch is one parameter.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "queue/job.hpp"
+
+namespace zipmodule::queue {
+
+// One element of zipmodule.attempt each; `i` is added by settle().
+nlohmann::json to_json(const Lease& lease);
+nlohmann::json to_json(const Attempt& attempt);
+nlohmann::json to_json(const Completion& completion);
+nlohmann::json to_json(const Failure& failure);
+
+// JSON text that jsonb takes, whatever bytes file names and messages had: what is not UTF-8 becomes U+FFFD.
+std::string to_text(const nlohmann::json& json);
+
+// PostgreSQL array literals.
+std::string array_literal(const std::vector<std::int64_t>& numbers);
+std::string array_literal(const std::vector<std::string>& texts);
+
+}  // namespace zipmodule::queue

@@ -1,0 +1,60 @@
+// The part of Worker that looks after builds: sweeping, auditing, garbage.
+#include "queue/attempt_json.hpp"
+#include "queue/connection_impl.hpp"
+#include "queue/rows.hpp"
+#include "queue/worker.hpp"
+#include "sql.hpp"
+
+namespace zipmodule::queue {
+namespace {
+
+std::vector<StoredBuild> stored_builds_of(const pqxx::result& rows) {
+  std::vector<StoredBuild> builds;
+  for (const auto& row : rows) builds.push_back(stored_build_of(row));
+  return builds;
+}
+
+}  // namespace
+
+std::optional<StoredBuild> Worker::current(std::int64_t job_id) {
+  const auto rows = connection_->run(sql::current_build, job_id);
+  if (rows.empty()) return std::nullopt;
+  return stored_build_of(rows[0]);
+}
+
+std::vector<std::string> Worker::known_builds(const std::vector<std::string>& build_ids) {
+  std::vector<std::string> known;
+  for (const auto& row : connection_->run(sql::known_builds, array_literal(build_ids))) known.emplace_back(row[0].c_str());
+  return known;
+}
+
+std::vector<StoredBuild> Worker::builds_after(const std::string& after_id, std::size_t most) {
+  return stored_builds_of(connection_->run(sql::builds_after, options_.instance, after_id, most));
+}
+
+std::string Worker::audit_cursor() {
+  const auto rows = connection_->run(sql::audit_cursor, options_.instance);
+  return rows.empty() ? std::string{} : rows[0][0].c_str();
+}
+
+void Worker::set_audit_cursor(const std::string& build_id) {
+  connection_->run(sql::set_audit_cursor, options_.instance, build_id);
+}
+
+bool Worker::forget_build(const std::string& build_id, const std::string& reason) {
+  return !connection_->run(sql::forget_build, build_id, reason).empty();
+}
+
+void Worker::note_mtime(const std::string& build_id, std::int64_t mtime_ns) {
+  connection_->run(sql::note_mtime, build_id, mtime_ns);
+}
+
+std::vector<StoredBuild> Worker::collect_garbage(std::chrono::seconds grace, std::size_t most) {
+  return stored_builds_of(connection_->run(sql::collect_garbage, options_.instance, grace.count(), most));
+}
+
+void Worker::remove_builds(const std::vector<std::string>& build_ids) {
+  connection_->run(sql::remove_builds, array_literal(build_ids));
+}
+
+}  // namespace zipmodule::queue

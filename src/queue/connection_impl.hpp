@@ -1,0 +1,85 @@
+// The connection behind Worker, Publisher and Reader.
+#pragma once
+
+#include <pqxx/pqxx>
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "queue/connection.hpp"
+#include "queue/database_error.hpp"
+
+namespace zipmodule::queue {
+
+// Runs one statement with text parameters; the casts stand in the SQL. Not prepared by name: every call is planned for
+// its own parameters and today's statistics, for the queue swings between empty and full, and a connection pool between
+// us and the server needs to keep no session state.
+template <class... Parameters>
+pqxx::result query(pqxx::transaction_base& transaction, const char* sql, const Parameters&... parameters) {
+#if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
+  return transaction.exec(sql, pqxx::params{parameters...});
+#else
+  return transaction.exec_params(sql, parameters...);
+#endif
+}
+
+// The same with as many parameters as the list has.
+inline pqxx::result query_with(pqxx::transaction_base& transaction, const std::string& sql,
+                               const std::vector<std::string>& parameters) {
+#if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
+  pqxx::params list;
+  list.append_multi(parameters);
+  return transaction.exec(sql, list);
+#else
+  return transaction.exec_params(sql, pqxx::prepare::make_dynamic_params(parameters));
+#endif
+}
+
+// Connects at the first use. Not thread-safe. After any error the connection is dropped and the next use makes a new one:
+// libpqxx 6 would otherwise reconnect by itself in the middle of things.
+class Connection {
+ public:
+  explicit Connection(ConnectionOptions options) : options_(std::move(options)) {}
+
+  // Calls work(pqxx::work&) in a read committed transaction, commits it and returns what work returned. Throws Error, see
+  // database_error.hpp; after Error{database} it is unknown whether the transaction was committed.
+  template <class Work>
+  auto transact(Work&& work) {
+    try {
+      pqxx::work transaction(open());
+      if constexpr (std::is_void_v<decltype(work(transaction))>) {
+        work(transaction);
+        transaction.commit();
+      } else {
+        auto answer = work(transaction);
+        transaction.commit();
+        return answer;
+      }
+    } catch (...) {
+      connection_.reset();
+      throw_translated(options_.dsn);
+    }
+  }
+
+  // One statement in a transaction of its own.
+  template <class... Parameters>
+  pqxx::result run(const char* sql, const Parameters&... parameters) {
+    return transact([&](pqxx::work& transaction) { return query(transaction, sql, parameters...); });
+  }
+
+ private:
+  pqxx::connection& open();
+
+  const ConnectionOptions options_;
+
+  std::unique_ptr<pqxx::connection> connection_;  // libpqxx 6 can't move one
+};
+
+// The connection string that is really used: the dsn, and for what it leaves open our defaults. Throws
+// Error{database_setup} if the dsn can't be parsed.
+std::string connection_string(const ConnectionOptions& options);
+
+}  // namespace zipmodule::queue

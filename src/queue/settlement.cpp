@@ -1,0 +1,76 @@
+#include "queue/settlement.hpp"
+
+#include <set>
+#include <unordered_map>
+
+#include "queue/attempt_json.hpp"
+#include "sql.hpp"
+
+namespace zipmodule::queue {
+namespace {
+
+using Batch = std::vector<nlohmann::json>;
+
+struct Ended {
+  std::size_t i;
+  bool held;
+};
+
+// The jobs of the batch are locked by the transaction, which makes this statement's snapshot show their last state.
+std::vector<Ended> end_locked(pqxx::work& transaction, Batch batch, const Ending& ending,
+                              const std::optional<Recorder>& recorder) {
+  if (batch.empty()) return {};
+  const std::string items = to_text(batch);
+  const auto rows =
+      ending.argument ? query(transaction, ending.sql, items, *ending.argument) : query(transaction, ending.sql, items);
+  std::vector<Ended> ended;
+  std::unordered_map<std::size_t, std::string> outcomes;
+  for (const auto& row : rows) {
+    ended.push_back({row[0].as<std::size_t>(), row[1].as<bool>()});
+    outcomes[ended.back().i] = row[2].c_str();
+  }
+  if (recorder) {
+    for (auto& item : batch) item["outcome"] = outcomes.at(item["i"]);
+    query(transaction, sql::record, to_text(batch), recorder->run_id, recorder->host);
+  }
+  return ended;
+}
+
+std::set<std::int64_t> lock_free_jobs(pqxx::work& transaction, const Batch& batch) {
+  std::vector<std::int64_t> jobs;
+  for (const auto& item : batch) jobs.push_back(item["job_id"]);
+  std::set<std::int64_t> locked;
+  for (const auto& row : query(transaction, sql::lock_free_jobs, array_literal(jobs))) {
+    locked.insert(row[0].as<std::int64_t>());
+  }
+  return locked;
+}
+
+}  // namespace
+
+std::vector<bool> settle(Connection& connection, Batch batch, const Ending& ending,
+                         const std::optional<Recorder>& recorder) {
+  std::vector<bool> answers(batch.size(), false);
+  if (batch.empty()) return answers;
+  for (std::size_t i = 0; i < batch.size(); ++i) batch[i]["i"] = i;
+  const auto note = [&](const std::vector<Ended>& ended) {
+    for (const auto& one : ended) answers[one.i] = one.held;
+  };
+
+  Batch waiting;
+  note(connection.transact([&](pqxx::work& transaction) {
+    const auto locked = lock_free_jobs(transaction, batch);
+    Batch free;
+    for (auto& item : batch) (locked.contains(item["job_id"]) ? free : waiting).push_back(std::move(item));
+    return end_locked(transaction, std::move(free), ending, recorder);
+  }));
+  for (auto& item : waiting) {
+    note(connection.transact([&](pqxx::work& transaction) {
+      query(transaction, sql::lock_job, item["job_id"].get<std::int64_t>());
+      return end_locked(transaction, Batch{std::move(item)}, ending, recorder);
+    }));
+  }
+  return answers;
+}
+
+}  // namespace zipmodule::queue

@@ -1,0 +1,35 @@
+// How a batch of attempts ends: the shared part of commit, release, release_unbuilt, fail and give_back.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "queue/connection_impl.hpp"
+
+namespace zipmodule::queue {
+
+// The statement that ends leases: takes the batch as $1 and, if `argument` is set, that as $2; answers rows of
+// (i, held, outcome).
+struct Ending {
+  const char* sql;
+  std::optional<std::string> argument;
+};
+
+// Where telemetry rows come from.
+struct Recorder {
+  std::int64_t run_id;
+  std::string host;
+};
+
+// Ends every attempt of the batch and records telemetry with the outcome that the database found, in the same
+// transaction. answer[i] is whether the lease of batch[i] was held. Jobs that nobody has locked are ended together, in one
+// transaction of few round trips whatever their number. The others (a publish of them has not committed yet) follow in a
+// transaction each: so this never waits while it holds a lock, can't be part of a deadlock, and one publisher with an open
+// transaction delays nobody else's jobs of the batch.
+std::vector<bool> settle(Connection& connection, std::vector<nlohmann::json> batch, const Ending& ending,
+                         const std::optional<Recorder>& recorder);
+
+}  // namespace zipmodule::queue

@@ -1,0 +1,130 @@
+#include "queue/worker.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "queue/attempt_json.hpp"
+#include "queue/connection_impl.hpp"
+#include "queue/rows.hpp"
+#include "queue/settlement.hpp"
+#include "sql.hpp"
+
+namespace zipmodule::queue {
+namespace {
+
+template <class Reports>
+std::vector<nlohmann::json> to_batch(const Reports& reports) {
+  std::vector<nlohmann::json> batch;
+  batch.reserve(reports.size());
+  for (const auto& report : reports) batch.push_back(to_json(report));
+  return batch;
+}
+
+LeaseState lease_state(const std::string& text) {
+  if (text == "held") return LeaseState::held;
+  return text == "cancelled" ? LeaseState::cancelled : LeaseState::lost;
+}
+
+}  // namespace
+
+Worker::Worker(WorkerOptions options)
+    : options_(std::move(options)), connection_(std::make_unique<Connection>(options_.connection)) {}
+Worker::~Worker() = default;
+
+Worker::Begun Worker::begin_run(int pid, const std::string& version) {
+  const auto row = connection_->run(sql::begin_run, options_.host, options_.instance, pid, version)[0];
+  return {row[0].as<std::int64_t>(), row[1].as<bool>()};
+}
+
+void Worker::finish_run(std::int64_t run_id, const RunSummary& summary) {
+  connection_->run(sql::finish_run, run_id, summary.claimed, summary.done, summary.failed, summary.outcome);
+}
+
+std::uint64_t Worker::recover(std::int64_t run_id) {
+  return connection_->transact([&](pqxx::work& transaction) {
+    std::vector<std::int64_t> jobs;
+    for (const auto& row : query(transaction, sql::held_by, options_.instance, run_id)) {
+      jobs.push_back(row[0].as<std::int64_t>());
+    }
+    if (!jobs.empty()) query(transaction, sql::end_lost, array_literal(jobs), options_.max_attempts);
+    return static_cast<std::uint64_t>(jobs.size());
+  });
+}
+
+std::vector<ClaimedJob> Worker::claim(std::int64_t run_id, std::size_t most) {
+  std::vector<ClaimedJob> claimed;
+  // Leases that ran out are ended first; what is due at once after that is claimed the next time round.
+  for (bool again = true; again && claimed.size() < most;) {
+    std::vector<ClaimedJob> more;
+    std::vector<std::int64_t> expired;
+    try {
+      connection_->transact([&](pqxx::work& transaction) {
+        const auto rows = query(transaction, sql::claim, run_id, options_.host, options_.instance, options_.lease.count(),
+                                most - claimed.size());
+        for (const auto& row : rows) {
+          if (row["expired"].as<bool>()) {
+            expired.push_back(row["job_id"].as<std::int64_t>());
+          } else {
+            more.push_back(claimed_job_of(row));
+          }
+        }
+        if (!expired.empty()) query(transaction, sql::end_lost, array_literal(expired), options_.max_attempts);
+      });
+    } catch (const Error&) {
+      if (claimed.empty()) throw;
+      return claimed;  // these are ours already; the next call tells about the trouble
+    }
+    std::move(more.begin(), more.end(), std::back_inserter(claimed));
+    again = !expired.empty();
+  }
+  return claimed;
+}
+
+std::vector<ClaimedJob> Worker::peek(std::size_t most) {
+  std::vector<ClaimedJob> jobs;
+  for (const auto& row : connection_->run(sql::peek, most)) jobs.push_back(claimed_job_of(row));
+  return jobs;
+}
+
+std::vector<LeaseState> Worker::extend(const std::vector<LeaseProgress>& leases) {
+  std::vector<LeaseState> states;
+  if (leases.empty()) return states;
+  auto batch = nlohmann::json::array();
+  for (const auto& one : leases) {
+    batch.push_back(to_json(one.lease));
+    batch.back()["i"] = batch.size();
+    batch.back()["progress"] = one.progress > 0 ? std::min(one.progress, 1.0) : 0.0;
+  }
+  for (const auto& row : connection_->run(sql::extend, to_text(batch), options_.lease.count())) {
+    states.push_back(lease_state(row[0].c_str()));
+  }
+  return states;
+}
+
+std::vector<bool> Worker::commit(std::int64_t run_id, const std::vector<Completion>& completions) {
+  return settle(*connection_, to_batch(completions), {sql::commit, options_.instance}, Recorder{run_id, options_.host});
+}
+
+std::vector<bool> Worker::release(const std::vector<Lease>& leases) {
+  // Its telemetry was written by commit.
+  return settle(*connection_, to_batch(leases), {sql::release, std::nullopt}, std::nullopt);
+}
+
+std::vector<bool> Worker::release_unbuilt(std::int64_t run_id, const std::vector<Attempt>& attempts) {
+  auto batch = to_batch(attempts);
+  for (auto& item : batch) item["outcome"] = to_string(Outcome::skipped);
+  return settle(*connection_, std::move(batch), {sql::release, std::nullopt}, Recorder{run_id, options_.host});
+}
+
+std::vector<bool> Worker::fail(std::int64_t run_id, const std::vector<Failure>& failures) {
+  return settle(*connection_, to_batch(failures), {sql::fail, std::to_string(options_.max_attempts)},
+                Recorder{run_id, options_.host});
+}
+
+void Worker::give_back(std::int64_t run_id, const std::vector<Attempt>& attempts) {
+  auto batch = to_batch(attempts);
+  for (auto& item : batch) item["error_kind"] = traits_of(ErrorKind::stopped).code;
+  settle(*connection_, std::move(batch), {sql::give_back, std::nullopt}, Recorder{run_id, options_.host});
+}
+
+}  // namespace zipmodule::queue
