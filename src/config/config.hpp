@@ -13,16 +13,22 @@ namespace zipmodule::config {
 
 struct Database {
   std::string dsn;  // after $ZIPMODULE_DSN; may hold a password: never print it
+
+  bool operator==(const Database&) const = default;
 };
 
 struct Content {
   std::map<std::string, std::filesystem::path> roots;  // by name; absolute paths
+
+  bool operator==(const Content&) const = default;
 };
 
 struct Archives {
   std::filesystem::path root;
   std::chrono::seconds grace{std::chrono::hours(24)};
   std::uint64_t min_free_bytes = std::uint64_t{1} << 30;
+
+  bool operator==(const Archives&) const = default;
 };
 
 struct Run {
@@ -36,6 +42,8 @@ struct Run {
   std::chrono::seconds linger{0};
   std::chrono::seconds lease{60};
   int max_attempts = 5;
+
+  bool operator==(const Run&) const = default;
 };
 
 struct Zip {
@@ -43,16 +51,22 @@ struct Zip {
   std::string on_duplicate = "rename"; // rename, fail
   bool portable_names = false;         // make names that Windows can't create safe
   bool allow_empty = false;
+
+  bool operator==(const Zip&) const = default;
 };
 
 struct Limits {
   std::uint64_t max_entries = 1'000'000;
   std::uint64_t max_bytes = std::uint64_t{200} << 30;
   unsigned max_depth = 100;
+
+  bool operator==(const Limits&) const = default;
 };
 
 struct Log {
   std::optional<std::filesystem::path> file;
+
+  bool operator==(const Log&) const = default;
 };
 
 struct Config {
@@ -63,6 +77,8 @@ struct Config {
   Zip zip;
   Limits limits;
   Log log;
+
+  bool operator==(const Config&) const = default;
 };
 
 struct Problem {
@@ -70,12 +86,18 @@ struct Problem {
   int line = 0;  // 1-based; 0 where the problem has no line
   std::string text;
 };
+std::string to_string(const Problem& problem);  // "file:line: text"
 
 // Reads and validates `path`. Unknown keys, wrong types and bad units are problems; all are found, not just the first.
-// On any problem throws ConfigError (an Error{config}) that lists them all, one per line: "file:line: text".
+// On any problem throws an Error{config} that lists them all, one per line: "file:line: text". $ZIPMODULE_DSN, where set
+// and not empty, replaces database.dsn.
 Config load(const std::filesystem::path& path);
 
 // The same without throwing for what is in the file: the problems found, for check-config.
 std::vector<Problem> check(const std::filesystem::path& path);
+
+// The database section alone, for verbs that only talk to PostgreSQL: problems in other sections don't keep an operator
+// from looking. With $ZIPMODULE_DSN set the file may be absent.
+Database load_database(const std::filesystem::path& path);
 
 }  // namespace zipmodule::config

@@ -1,0 +1,44 @@
+#include "cli/config_json.hpp"
+
+#include "cli/format.hpp"
+#include "queue/connection.hpp"
+
+namespace zipmodule::cli {
+
+Json to_json(const config::Config& config) {
+  Json document;
+  document["database"]["dsn"] = queue::redacted(config.database.dsn);
+  for (const auto& [name, path] : config.content.roots) document["content"]["roots"][name] = path.string();
+  document["archives"] = {
+      {"root", config.archives.root.string()},
+      {"grace", duration_text(config.archives.grace)},
+      {"min_free", size_text(config.archives.min_free_bytes)},
+  };
+  document["run"] = {
+      {"lock_file", config.run.lock_file.string()},
+      {"lock_busy_exit", config.run.lock_busy_exit},
+      {"host", config.run.host},
+      {"workers", config.run.workers},
+      {"threads", config.run.threads},
+      {"memory", size_text(config.run.memory_bytes)},
+      {"max_runtime", duration_text(config.run.max_runtime)},
+      {"linger", duration_text(config.run.linger)},
+      {"lease", duration_text(config.run.lease)},
+      {"max_attempts", config.run.max_attempts},
+  };
+  document["zip"] = {
+      {"level", config.zip.level},
+      {"on_duplicate", config.zip.on_duplicate},
+      {"portable_names", config.zip.portable_names},
+      {"allow_empty", config.zip.allow_empty},
+  };
+  document["limits"] = {
+      {"max_entries", config.limits.max_entries},
+      {"max_bytes", size_text(config.limits.max_bytes)},
+      {"max_depth", config.limits.max_depth},
+  };
+  document["log"]["file"] = config.log.file ? Json(config.log.file->string()) : Json();
+  return document;
+}
+
+}  // namespace zipmodule::cli

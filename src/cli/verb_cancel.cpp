@@ -1,0 +1,41 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+
+#include "cli/database.hpp"
+#include "cli/format.hpp"
+#include "cli/output.hpp"
+#include "cli/verbs.hpp"
+#include "queue/publisher.hpp"
+
+namespace zipmodule::cli {
+namespace {
+
+int cancel(const Globals& globals, const std::string& series, const std::string& archive) {
+  const auto options = ready_connection(globals, "cancel");
+  if (!queue::Publisher(options).cancel(series, archive)) {
+    return nothing_changed(options, series, archive, "there is nothing to cancel");
+  }
+  if (globals.json) {
+    print_json(Json{{"series", series}, {"archive", archive}, {"changed", true}});
+  } else {
+    print(fmt::format("{}/{} is cancelled\n", printable(series), printable(archive)));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_cancel(CLI::App& app, Invocation& invocation) {
+  auto* verb = app.add_subcommand("cancel", "Drop what is wanted of an archive; what was built stays");
+  auto series = std::make_shared<std::string>();
+  auto archive = std::make_shared<std::string>();
+  verb->add_option("SERIES", *series, "What the archive belongs to")->required()->type_name("");
+  verb->add_option("ARCHIVE", *archive, "Its name in the series")->required()->type_name("");
+  verb->callback([&invocation, series, archive] {
+    invocation.action = [&invocation, series, archive] { return cancel(invocation.globals, *series, *archive); };
+  });
+}
+
+}  // namespace zipmodule::cli

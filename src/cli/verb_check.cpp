@@ -1,0 +1,102 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "cli/format.hpp"
+#include "cli/output.hpp"
+#include "cli/table.hpp"
+#include "cli/verbs.hpp"
+#include "config/config.hpp"
+#include "run/check.hpp"
+
+namespace zipmodule::cli {
+namespace {
+
+using run::CheckResult;
+
+struct Level {
+  const char* word;
+  const char* json;
+  Colour colour;
+};
+
+// In the order of CheckResult::Level.
+constexpr auto k_levels = std::to_array<Level>({
+    {"ok", "ok", Colour::green},
+    {"warn", "warning", Colour::yellow},
+    {"FAIL", "problem", Colour::red},
+});
+
+const Level& level_of(const CheckResult& result) {
+  return k_levels[static_cast<std::size_t>(result.level)];
+}
+
+// The exit code that fits best, by what was probed; where several failed, the first of this list.
+struct ProbeExit {
+  std::string_view name_begins;
+  ErrorKind like;
+};
+constexpr auto k_exits = std::to_array<ProbeExit>({
+    {"database", ErrorKind::database},
+    {"store", ErrorKind::store_unwritable},
+    {"space", ErrorKind::disk_reserve},
+    {"root", ErrorKind::config},
+    {"lock", ErrorKind::config},
+});
+
+int exit_code_of(const std::vector<CheckResult>& results) {
+  const auto is_problem = [](const CheckResult& result) { return result.level == CheckResult::Level::problem; };
+  for (const auto& exit : k_exits) {
+    const bool failed = std::any_of(results.begin(), results.end(), [&](const CheckResult& result) {
+      return is_problem(result) && result.name.starts_with(exit.name_begins);
+    });
+    if (failed) return traits_of(exit.like).exit_code;
+  }
+  return std::any_of(results.begin(), results.end(), is_problem) ? 1 : 0;
+}
+
+void print_lines(const std::vector<CheckResult>& results) {
+  const bool with_colours = stdout_has_colours();
+  for (const auto& result : results) {
+    const Level& level = level_of(result);
+    const std::string word = fmt::format("{:<4}", level.word);
+    print(fmt::format("{}  {}: {}\n", with_colours ? coloured(word, level.colour) : word, printable(result.name),
+                      printable(result.detail)));
+    if (!result.hint.empty()) print(fmt::format("      hint: {}\n", printable(result.hint)));
+  }
+}
+
+int check(const Globals& globals, bool deep) {
+  const auto config = config::load(globals.config_file);
+  log::configure(globals.verbosity);
+  const auto results = run::check(config, deep);
+  if (globals.json) {
+    Json rows = Json::array();
+    for (const auto& result : results) {
+      rows.push_back(
+          {{"name", result.name}, {"level", level_of(result).json}, {"detail", result.detail}, {"hint", result.hint}});
+    }
+    print_json(rows);
+  } else {
+    print_lines(results);
+  }
+  return exit_code_of(results);
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Invocation& invocation) {
+  auto* verb = app.add_subcommand("check", "Try out database, content roots, store, lock and space; audit the builds");
+  auto deep = std::make_shared<bool>(false);
+  verb->add_flag("--deep", *deep, "Read every byte of every current build");
+  verb->callback(
+      [&invocation, deep] { invocation.action = [&invocation, deep] { return check(invocation.globals, *deep); }; });
+}
+
+}  // namespace zipmodule::cli

@@ -1,0 +1,195 @@
+#include "config/parse.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <system_error>
+
+#include "config/section.hpp"
+
+namespace zipmodule::config {
+namespace {
+
+using std::chrono::seconds;
+namespace fs = std::filesystem;
+
+const std::array<std::string, 4> k_levels{"store", "fast", "balanced", "small"};
+const std::array<std::string, 2> k_on_duplicate{"rename", "fail"};
+
+// A heartbeat goes out every third of a lease: below this, a busy database or a paused machine loses healthy builds.
+constexpr seconds k_least_lease{10};
+// Enough for one chunk of each of a few threads; less would only make them wait for each other.
+constexpr std::uint64_t k_least_memory = std::uint64_t{32} << 20;
+// More threads than this is a slip of the finger on any machine there is.
+constexpr unsigned k_most_threads = 1024;
+// Archives at once are mostly waiting for disks, hence twice the cores; beyond 16 their memory shares get too small.
+constexpr unsigned k_least_auto_workers = 2;
+constexpr unsigned k_most_auto_workers = 16;
+
+bool valid_root_name(const std::string& name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '-';
+  };
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), allowed);
+}
+
+void read_database(Section section, Database& to) {
+  section.text("dsn", to.dsn);
+  section.finish();
+}
+
+// Where the roots and the store were named, for what can only be judged when both are known.
+struct Places {
+  std::map<std::string, int> root_lines;
+  int archives_line = 0;
+};
+
+void read_content(Section section, Content& to, Places& places) {
+  Section roots = section.section("roots");
+  for (const auto& entry : roots.entries()) {
+    if (!valid_root_name(entry.key)) {
+      roots.problem_at(entry.line, entry.key, "a root's name has 1 to 64 letters, digits, '_', '.' or '-'");
+    }
+    if (auto path = roots.path_of(entry)) {
+      to.roots[entry.key] = std::move(*path);
+      places.root_lines[entry.key] = entry.line;
+    }
+  }
+  if (roots.entries().empty() && !roots.malformed()) {
+    section.missing("roots", "name at least one folder to read from, such as default: /srv/content");
+  }
+  section.finish();
+}
+
+void read_archives(Section section, Archives& to, Places& places) {
+  section.absolute_path("root", to.root);
+  if (!section.has("root")) section.missing("root", "name the folder to build archives in, such as /srv/archives");
+  places.archives_line = section.line_of("root");
+  section.duration("grace", to.grace, seconds(0));
+  section.size("min_free", to.min_free_bytes, 0);
+  section.finish();
+}
+
+void read_run(Section section, Run& to, const Machine& machine) {
+  const unsigned cores = std::max(1U, machine.cores);
+  to.host = machine.host;
+  to.workers = std::clamp(2 * cores, k_least_auto_workers, k_most_auto_workers);
+  to.threads = std::min(cores, k_most_threads);
+  section.absolute_path("lock_file", to.lock_file);
+  section.count("lock_busy_exit", to.lock_busy_exit, 0, 255);
+  if (!section.is_auto("host")) section.text("host", to.host);
+  if (to.host.empty()) section.problem_at(section.line_of("host"), "host", "must not be empty");
+  if (!section.is_auto("workers")) section.count("workers", to.workers, 1U, k_most_threads);
+  if (!section.is_auto("threads")) section.count("threads", to.threads, 1U, k_most_threads);
+  section.size("memory", to.memory_bytes, k_least_memory);
+  section.duration("max_runtime", to.max_runtime, seconds(1));
+  section.duration("linger", to.linger, seconds(0));
+  section.duration("lease", to.lease, k_least_lease);
+  section.count("max_attempts", to.max_attempts, 1, 1000);
+  section.finish();
+}
+
+void read_zip(Section section, Zip& to) {
+  section.choice("level", to.level, k_levels);
+  section.choice("on_duplicate", to.on_duplicate, k_on_duplicate);
+  section.boolean("portable_names", to.portable_names);
+  section.boolean("allow_empty", to.allow_empty);
+  section.finish();
+}
+
+void read_limits(Section section, Limits& to) {
+  section.count("max_entries", to.max_entries, std::uint64_t{1}, std::uint64_t{UINT32_MAX});
+  section.size("max_bytes", to.max_bytes, 1);
+  section.count("max_depth", to.max_depth, 1U, 10'000U);
+  section.finish();
+}
+
+void read_log(Section section, Log& to) {
+  if (!section.is_null("file")) {
+    fs::path file;
+    section.absolute_path("file", file);
+    if (!file.empty()) to.file = file;
+  }
+  section.finish();
+}
+
+// Symlinks are followed as far as the path exists, so that a link can't hide the overlap.
+fs::path resolved(const fs::path& path) {
+  std::error_code failure;
+  auto canonical = fs::weakly_canonical(path, failure);
+  return failure ? path.lexically_normal() : canonical;
+}
+
+bool contains(const fs::path& outer, const fs::path& inner) {
+  const auto end = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+  return end.first == outer.end();
+}
+
+// A store that is also content would put archives into archives, without end; and archives are served to anybody.
+void check_apart(Findings& findings, const Config& config, const Places& places) {
+  if (config.archives.root.empty()) return;
+  const fs::path store = resolved(config.archives.root);
+  for (const auto& [name, path] : config.content.roots) {
+    const fs::path root = resolved(path);
+    if (contains(root, store)) {
+      findings.problem(places.archives_line,
+                       fmt::format("archives.root: {} lies inside content.roots.{} ({}); keep them apart",
+                                   config.archives.root.string(), name, path.string()));
+    } else if (contains(store, root)) {
+      findings.problem(places.root_lines.at(name),
+                       fmt::format("content.roots.{}: {} lies inside archives.root ({}); keep them apart", name,
+                                   path.string(), config.archives.root.string()));
+    }
+  }
+}
+
+// The one document of the file; nullopt after reporting why there is none.
+std::optional<YAML::Node> read_document(Findings& findings, const std::string& yaml) {
+  try {
+    const auto documents = YAML::LoadAll(yaml);
+    if (documents.size() > 1) {
+      findings.problem(documents[1].Mark().line + 1, "a second document begins; the file must hold one");
+    }
+    return documents.empty() ? YAML::Node() : documents.front();
+  } catch (const YAML::Exception& failure) {
+    const int line = failure.mark.is_null() ? 0 : failure.mark.line + 1;
+    findings.problem(line, fmt::format("not valid YAML: {}", failure.msg));
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+ParsedConfig parse(const std::string& yaml, const std::string& file, const Machine& machine) {
+  Findings findings(file);
+  Config config;
+  if (const auto document = read_document(findings, yaml)) {
+    Section top(findings, *document);
+    Places places;
+    read_database(top.section("database"), config.database);
+    read_content(top.section("content"), config.content, places);
+    read_archives(top.section("archives"), config.archives, places);
+    read_run(top.section("run"), config.run, machine);
+    read_zip(top.section("zip"), config.zip);
+    read_limits(top.section("limits"), config.limits);
+    read_log(top.section("log"), config.log);
+    top.finish();
+    check_apart(findings, config, places);
+  }
+  return {std::move(config), findings.problems(), findings.keys()};
+}
+
+ParsedConfig parse_database(const std::string& yaml, const std::string& file) {
+  Findings findings(file);
+  Config config;
+  if (const auto document = read_document(findings, yaml)) {
+    Section top(findings, *document);
+    read_database(top.section("database"), config.database);
+  }
+  return {std::move(config), findings.problems(), findings.keys()};
+}
+
+}  // namespace zipmodule::config
