@@ -180,6 +180,7 @@ void Planner::add_folder(const Listed& listed, std::uint16_t root, const storage
 
 void Planner::add_entry(std::string name, std::string_view source, std::uint16_t root, const storage::FileStatus& status) {
   const bool directory = status.type == storage::FileType::directory;
+  if (options_.excluded == std::pair(status.device, status.inode)) return;
   if (directory) name += '/';
   if (const auto problem = zip::name_problem(name)) {
     throw Error(ErrorKind::source_name, fmt::format("source {}:{}: its name in the archive {}", plan_->roots_[root]->name(), source, *problem),

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "archive/file_list.hpp"
@@ -26,6 +28,8 @@ struct PlanOptions {
   bool portable_names = false;
   bool skip_missing = false;  // missing sources are left out and listed in an entry of their own
   std::string host;           // for messages
+  // A file that is never an entry, by device and inode: the archive itself, when it lies in the folder it is made of.
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> excluded;
 };
 
 // The name of the entry that lists what was left out.

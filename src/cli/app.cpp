@@ -25,8 +25,7 @@ using AddVerb = void (*)(CLI::App&, Invocation&);
 // In the order of the help text.
 constexpr auto k_verbs = std::to_array<AddVerb>({
     add_run, add_publish, add_status, add_explain, add_retry, add_cancel, add_migrate, add_check_config, add_check,
-    // add_zip,      // to be enabled with verb_zip.cpp
-    // add_inspect,  // to be enabled with verb_inspect.cpp
+    add_zip, add_inspect,
 });
 
 constexpr const char* k_footer =

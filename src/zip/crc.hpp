@@ -11,6 +11,6 @@ namespace zipmodule::zip {
 std::uint32_t crc32(std::uint32_t crc, std::span<const std::byte> data) noexcept;
 
 // The CRC of two blocks one after the other, from theirs.
-std::uint32_t crc32_combine(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) noexcept;
+std::uint32_t crc32_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) noexcept;
 
 }  // namespace zipmodule::zip

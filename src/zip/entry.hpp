@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -41,11 +42,22 @@ class EntryReader {
   virtual void require_unchanged() = 0;
 };
 
+// An entry's data as another archive holds it, to be copied without decoding and encoding it again.
+struct RawData {
+  std::unique_ptr<EntryReader> reader;  // of the compressed bytes, from 0
+  std::uint64_t compressed_bytes = 0;
+  std::uint32_t crc = 0;
+  Method method = Method::stored;
+};
+
 // Opens sources by entry index; called from many threads. Throws Error{source_...} naming the source.
 class Content {
  public:
   virtual ~Content() = default;
   virtual std::unique_ptr<EntryReader> open(std::size_t index) = 0;
+  // The entry's data where an older archive has it already: nullopt, and open() is used. What is handed out must decode to
+  // the plan's size and have this CRC; the writer does not look. Called by the thread that plans, in order.
+  virtual std::optional<RawData> raw(std::size_t /*index*/) { return std::nullopt; }
 };
 
 }  // namespace zipmodule::zip

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,7 +28,14 @@ struct LargeEntry {
   std::unique_ptr<EntryReader> reader;
   EntryView view;
   Method method = Method::stored;
+  std::uint64_t bytes_to_read = 0;      // the entry's size, or its compressed size where that is copied
+  std::optional<std::uint32_t> raw_crc; // set where compressed data is copied
   std::size_t chunks = 0;
+
+  bool copied() const noexcept { return method == Method::stored || raw_crc.has_value(); }
+  std::uint64_t chunk_size(std::size_t chunk) const noexcept {
+    return std::min<std::uint64_t>(k_chunk_bytes, bytes_to_read - chunk * k_chunk_bytes);
+  }
 
   // each element written by the chunk's own thread
   std::vector<std::uint32_t> crcs;
@@ -91,10 +99,13 @@ class Pass {
   void issue_header_only(std::size_t index, const EntryView& view);
   void issue_small(std::size_t index, const EntryView& view);
   void issue_large(std::size_t index, const EntryView& view);
+  void issue_raw(std::size_t index, const EntryView& view, RawData raw);
+  void issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& large);
   Method choose_method(std::size_t index, const EntryView& view, EntryReader& reader);
 
   void make_small(Piece& piece, Timings& timings);
   void make_chunk(Piece& piece, std::size_t chunk, Timings& timings);
+  void end_reading(LargeEntry& large, std::size_t index);
   void write_all(Sequencer::Pieces pieces, Timings& timings);
   void write_piece(Piece& piece);
   void end_part(const std::shared_ptr<LargeEntry>& large, std::size_t index);
@@ -172,6 +183,8 @@ void Pass::issue(std::size_t index) {
   const EntryView view = entries_.at(index);
   if (view.directory || view.size_bytes == 0) {
     issue_header_only(index, view);
+  } else if (auto raw = content_.raw(index)) {
+    issue_raw(index, view, std::move(*raw));
   } else if (view.size_bytes <= k_chunk_bytes) {
     issue_small(index, view);
   } else {
@@ -243,23 +256,37 @@ void Pass::issue_large(std::size_t index, const EntryView& view) {
   auto large = std::make_shared<LargeEntry>();
   large->reader = content_.open(index);
   large->view = view;
+  large->bytes_to_read = view.size_bytes;
   large->method = choose_method(index, view, *large->reader);
-  large->chunks = static_cast<std::size_t>((view.size_bytes + k_chunk_bytes - 1) / k_chunk_bytes);
+  issue_chunks(index, large);
+}
+
+void Pass::issue_raw(std::size_t index, const EntryView& view, RawData raw) {
+  auto large = std::make_shared<LargeEntry>();
+  large->reader = std::move(raw.reader);
+  large->view = view;
+  large->bytes_to_read = raw.compressed_bytes;
+  large->method = raw.method;
+  large->raw_crc = raw.crc;
+  issue_chunks(index, large);
+}
+
+void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& large) {
+  large->chunks = static_cast<std::size_t>((large->bytes_to_read + k_chunk_bytes - 1) / k_chunk_bytes);
   large->crcs.resize(large->chunks);
   large->unfinished_chunks = large->chunks;
   large->unfinished_parts = large->chunks + 1;
-
+  const std::size_t header_bytes = local_header_size(large->view);
   auto ticket = resources_.budget.acquire(k_piece_overhead, stop_.get_token());
-  Piece& header = sequencer_.append(index, large, local_header_size(view), std::move(ticket));
-  submit([this, &header, size = local_header_size(view)](Timings& timings) {
-    write_all(sequencer_.ready(header, size), timings);
+  Piece& header = sequencer_.append(index, large, header_bytes, std::move(ticket));
+  submit([this, &header, header_bytes](Timings& timings) {
+    write_all(sequencer_.ready(header, header_bytes), timings);
   });
-  const bool stored = large->method == Method::stored;
   for (std::size_t chunk = 0; chunk < large->chunks && !stop_.stop_requested(); ++chunk) {
-    const std::uint64_t size = std::min<std::uint64_t>(k_chunk_bytes, view.size_bytes - chunk * k_chunk_bytes);
-    ticket = resources_.budget.acquire((stored ? 1 : 2) * size + k_piece_overhead, stop_.get_token());
+    const std::uint64_t size = large->chunk_size(chunk);
+    ticket = resources_.budget.acquire((large->copied() ? 1 : 2) * size + k_piece_overhead, stop_.get_token());
     Piece& piece =
-        sequencer_.append(index, large, stored ? std::optional(size) : std::nullopt, std::move(ticket));
+        sequencer_.append(index, large, large->copied() ? std::optional(size) : std::nullopt, std::move(ticket));
     submit([this, &piece, chunk](Timings& timings) { make_chunk(piece, chunk, timings); });
   }
 }
@@ -267,30 +294,29 @@ void Pass::issue_large(std::size_t index, const EntryView& view) {
 void Pass::make_chunk(Piece& piece, std::size_t chunk, Timings& timings) {
   thread_local std::vector<std::byte> source(k_chunk_bytes);
   LargeEntry& large = *piece.large;
-  const std::uint64_t begin = chunk * k_chunk_bytes;
-  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(k_chunk_bytes, large.view.size_bytes - begin));
-  const bool stored = large.method == Method::stored;
+  const auto size = static_cast<std::size_t>(large.chunk_size(chunk));
   Stopwatch watch;
-  if (stored) piece.data.resize(size);
-  const auto data = stored ? std::span(piece.data) : std::span(source).first(size);
-  if (large.reader->read_at(begin, data) != size) {
+  if (large.copied()) piece.data.resize(size);
+  const auto data = large.copied() ? std::span(piece.data) : std::span(source).first(size);
+  if (large.reader->read_at(chunk * k_chunk_bytes, data) != size) {
     throw Error(ErrorKind::source_changed, fmt::format("'{}' became shorter while it was read", large.view.name));
   }
   timings.read += watch.lap();
-  large.crcs[chunk] = crc32(0, data);
-  if (!stored) deflate_chunk(data, options_.level, chunk + 1 == large.chunks, piece.data);
+  if (!large.raw_crc) large.crcs[chunk] = crc32(0, data);
+  if (!large.copied()) deflate_chunk(data, options_.level, chunk + 1 == large.chunks, piece.data);
   large.compressed_bytes += piece.data.size();
   timings.compress += watch.lap();
   count_in(size);
-  if (large.unfinished_chunks.fetch_sub(1) == 1) {
-    large.reader->require_unchanged();
-    if (!stored && large.compressed_bytes >= large.view.size_bytes) {
-      std::lock_guard lock(mutex_);
-      not_shrunk_.push_back(piece.entry);
-    }
-  }
+  if (large.unfinished_chunks.fetch_sub(1) == 1) end_reading(large, piece.entry);
   const std::size_t total = piece.data.size();
   write_all(sequencer_.ready(piece, total), timings);
+}
+
+void Pass::end_reading(LargeEntry& large, std::size_t index) {
+  large.reader->require_unchanged();
+  if (large.copied() || large.compressed_bytes < large.view.size_bytes) return;
+  std::lock_guard lock(mutex_);
+  not_shrunk_.push_back(index);
 }
 
 void Pass::write_all(Sequencer::Pieces pieces, Timings& timings) {
@@ -324,12 +350,10 @@ void Pass::end_part(const std::shared_ptr<LargeEntry>& large, std::size_t index)
   Written& written = written_[index];
   written.method = large->method;
   written.compressed_bytes = large->compressed_bytes;
-  std::uint64_t left = large->view.size_bytes;
-  for (const std::uint32_t crc : large->crcs) {
-    const std::uint64_t size = std::min<std::uint64_t>(k_chunk_bytes, left);
-    written.crc = crc32_combine(written.crc, crc, size);
-    left -= size;
+  for (std::size_t chunk = 0; chunk < large->chunks; ++chunk) {
+    written.crc = crc32_of_both(written.crc, large->crcs[chunk], large->chunk_size(chunk));
   }
+  if (large->raw_crc) written.crc = *large->raw_crc;
   std::vector<std::byte> header(local_header_size(large->view));
   encode_local_header(large->view, written, header);
   write(header, written.offset);

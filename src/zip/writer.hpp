@@ -32,7 +32,7 @@ struct WriteOptions {
 
 // Seconds are summed over the threads that worked.
 struct WriteResult {
-  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_in = 0;   // read: of entries copied from another archive, their compressed bytes
   std::uint64_t bytes_out = 0;  // the size of the archive
   std::uint64_t entries = 0;
   double read_seconds = 0;

@@ -1,0 +1,66 @@
+#include "archive/base_archive.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "base/error.hpp"
+
+namespace zipmodule::archive {
+namespace {
+
+std::int64_t floor_seconds(std::int64_t time_ns) noexcept {
+  constexpr std::int64_t k_second = 1'000'000'000;
+  return time_ns / k_second - (time_ns % k_second < 0 ? 1 : 0);
+}
+
+class RangeReader final : public zip::EntryReader {
+ public:
+  RangeReader(const zip::ArchiveFile& file, std::uint64_t begin) : file_(file), begin_(begin) {}
+  std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+    const auto n = pread_full(file_.fd, buffer, begin_ + offset);
+    if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file_.path, errno_text(errno)));
+    return static_cast<std::size_t>(n);
+  }
+  void require_unchanged() override {}
+
+ private:
+  const zip::ArchiveFile& file_;
+  const std::uint64_t begin_;
+};
+
+Fd open_base(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) throw Error(ErrorKind::io, fmt::format("open {}: {}", path, errno_text(errno)), "name another archive with --base");
+  return fd;
+}
+
+}  // namespace
+
+BaseArchive::BaseArchive(const std::string& path, const zip::EntryList& plan, zip::Content& content)
+    : plan_(plan), content_(content), fd_(open_base(path)), file_(zip::open_archive(fd_.get(), path)) {
+  zip::CentralDirectory directory(file_, zip::read_end_record(file_));
+  while (auto record = directory.next()) {
+    const bool known_method = record->method == static_cast<std::uint16_t>(zip::Method::stored) ||
+                              record->method == static_cast<std::uint16_t>(zip::Method::deflated);
+    if (!known_method || (record->flags & zip::k_flag_encrypted) != 0 || record->size_bytes == 0) continue;
+    std::string name = record->name;
+    records_.emplace(std::move(name), std::move(*record));
+  }
+}
+
+std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
+  const zip::EntryView entry = plan_.at(index);
+  const auto found = records_.find(std::string(entry.name));
+  if (found == records_.end()) return std::nullopt;
+  const zip::CentralRecord& record = found->second;
+  if (record.size_bytes != entry.size_bytes || floor_seconds(record.mtime) != floor_seconds(entry.mtime)) return std::nullopt;
+  const std::uint64_t data = zip::read_local_header(file_, record);
+  zip::verify_data(file_, record, data, {});
+  ++reused_;
+  return zip::RawData{std::make_unique<RangeReader>(file_, data), record.compressed_bytes, record.crc,
+                      static_cast<zip::Method>(record.method)};
+}
+
+}  // namespace zipmodule::archive

@@ -1,0 +1,39 @@
+// An archive from paths of this host, without job, store and database: `zipmodule zip`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "archive/builder.hpp"
+#include "zip/level.hpp"
+
+namespace zipmodule::archive {
+
+struct StandaloneRequest {
+  std::string output;
+  std::vector<std::string> paths;  // as at a shell: 'dir' is the folder, 'dir/' what is in it
+  zip::Level level = zip::Level::balanced;
+  std::optional<std::string> base;  // an older archive to reuse unchanged entries of
+  bool sync = false;
+  PlanOptions plan;
+};
+
+struct StandaloneResult {
+  zip::WriteResult write;
+  std::uint64_t entries = 0;
+  std::uint64_t entries_reused = 0;
+  std::string fingerprint;
+  std::string base_problem;  // why the base was not used, where it was not
+  std::vector<std::string> warnings;
+};
+
+// Writes a temporary file beside the output and renames it when it is whole and verified; an existing output is replaced
+// then, and left alone on any error. Throws what make_plan and write_archive throw.
+StandaloneResult write_standalone(const StandaloneRequest& request, const zip::Resources& resources,
+                                  const std::stop_token& stop, BuildProgress& progress);
+
+}  // namespace zipmodule::archive

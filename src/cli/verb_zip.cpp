@@ -1,0 +1,94 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "archive/standalone.hpp"
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/signals.hpp"
+#include "cli/format.hpp"
+#include "cli/output.hpp"
+#include "cli/verbs.hpp"
+#include "run/status_line.hpp"
+
+namespace zipmodule::cli {
+namespace {
+
+struct ZipArguments {
+  archive::StandaloneRequest request;
+  std::string level = "balanced";
+  std::string base;
+  unsigned threads = 0;  // 0: as many as there are processors
+};
+
+// Bytes in flight: the default of run.memory.
+constexpr std::uint64_t k_memory_bytes = std::uint64_t{256} << 20U;
+
+Json to_json(const archive::StandaloneResult& result, const std::string& output, double seconds) {
+  return Json{{"archive", output},
+              {"entries", result.entries},
+              {"entries_reused", result.entries_reused},
+              {"bytes_in", result.write.bytes_in},
+              {"bytes", result.write.bytes_out},
+              {"fingerprint", result.fingerprint},
+              {"seconds", seconds},
+              {"warnings", result.warnings}};
+}
+
+int zip(const Globals& globals, const ZipArguments& arguments) {
+  const SignalStop signals;
+  log::configure(globals.verbosity);
+  archive::StandaloneRequest request = arguments.request;
+  request.level = zip::parse_level(arguments.level).value_or(zip::Level::balanced);
+  if (!arguments.base.empty()) request.base = arguments.base;
+  ThreadPool pool(arguments.threads > 0 ? arguments.threads : std::max(1U, std::thread::hardware_concurrency()));
+  ByteBudget budget(k_memory_bytes);
+  archive::BuildProgress progress;
+  std::optional<run::StatusLine> line;
+  if (::isatty(STDERR_FILENO) == 1) {
+    line.emplace([&] { return fmt::format("{} {}", request.output, run::progress_bar(progress.fraction(), 40)); });
+  }
+  Stopwatch watch;
+  const auto result = archive::write_standalone(request, {pool, budget}, signals.token(), progress);
+  line.reset();
+  if (!result.base_problem.empty()) log::warn("the base was not used: {}", result.base_problem);
+  for (const std::string& warning : result.warnings) log::info("{}", warning);
+  if (globals.json) {
+    print_json(to_json(result, request.output, watch.seconds()));
+  } else {
+    log::info("{}: {} in {}, {} reused, {} in {:.2f} s", request.output, human_count(result.entries, "entry", "entries"),
+              human_bytes(result.write.bytes_out), result.entries_reused, human_bytes(result.write.bytes_in), watch.seconds());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_zip(CLI::App& app, Invocation& invocation) {
+  auto* verb = app.add_subcommand("zip", "Make an archive of files and folders, without any database");
+  auto arguments = std::make_shared<ZipArguments>();
+  verb->add_option("OUT", arguments->request.output, "The archive to write; an existing one is replaced when the new is whole")
+      ->required()
+      ->type_name("");
+  verb->add_option("PATH", arguments->request.paths, "Files and folders; 'dir/' is what is in the folder, without it")
+      ->required()
+      ->type_name("");
+  verb->add_option("--level", arguments->level, "store, fast, balanced or small")
+      ->check(CLI::IsMember({"store", "fast", "balanced", "small"}))
+      ->option_text("LEVEL [balanced]");
+  verb->add_option("--threads", arguments->threads, "Threads; the archive is the same with any number")
+      ->check(CLI::Range(1, 1024))
+      ->option_text("N [all processors]");
+  verb->add_option("--base", arguments->base, "An older archive: entries unchanged since are copied from it")
+      ->option_text("OLD.zip");
+  verb->add_flag("--sync", arguments->request.sync, "Return when the archive is on the disk");
+  verb->callback([&invocation, arguments] {
+    invocation.action = [&invocation, arguments] { return zip(invocation.globals, *arguments); };
+  });
+}
+
+}  // namespace zipmodule::cli

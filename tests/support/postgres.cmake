@@ -1,0 +1,20 @@
+# The ctest fixture 'postgres': one private server for all tests that require it, started and stopped by ctest itself.
+# The socket is reached by a link whose path is known now: a socket address holds 107 bytes only.
+set(postgres_directory "${PROJECT_BINARY_DIR}/postgres")
+set(postgres_socket "${postgres_directory}/socket")
+string(LENGTH "${postgres_socket}" length)
+if(length GREATER 93)
+  string(SHA1 hash "${postgres_directory}")
+  string(SUBSTRING "${hash}" 0 12 hash)
+  set(postgres_socket "/tmp/zipmodule-test-${hash}")
+endif()
+
+add_test(NAME postgres.start COMMAND "${PROJECT_SOURCE_DIR}/scripts/test-postgres" start "${postgres_directory}" --socket
+                                     "${postgres_socket}")
+add_test(NAME postgres.stop COMMAND "${PROJECT_SOURCE_DIR}/scripts/test-postgres" stop "${postgres_directory}")
+set_tests_properties(postgres.start PROPERTIES FIXTURES_SETUP postgres TIMEOUT 120)
+set_tests_properties(postgres.stop PROPERTIES FIXTURES_CLEANUP postgres TIMEOUT 60)
+
+# What zipmodule_test(... FIXTURE postgres) hands to its tests.
+set_property(GLOBAL PROPERTY zipmodule_environment_postgres "ZIPMODULE_TEST_PG_HOST=${postgres_socket}"
+                                                            "ZIPMODULE_TEST_PG_USER=postgres")

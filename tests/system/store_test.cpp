@@ -1,0 +1,193 @@
+// The archive store in trouble: full, read-only, damaged by hand. No publish is lost and no attempt is burnt.
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "support/catch.hpp"
+#include "support/judges.hpp"
+#include "support/tree.hpp"
+#include "system/site.hpp"
+
+namespace zipmodule::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool waits(const Json& job) { return job["state"] == "pending" || job["state"] == "waiting"; }
+
+// A small file system of its own for the store. Must be gone before the site is.
+class SmallDisk {
+ public:
+  explicit SmallDisk(fs::path where) : where_(std::move(where)) {
+    mounted_ = ::mount("none", where_.c_str(), "tmpfs", 0, "size=6m") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(where_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+  bool mounted() const noexcept { return mounted_; }
+  bool grow() const { return ::mount("none", where_.c_str(), "tmpfs", MS_REMOUNT, "size=64m") == 0; }
+
+ private:
+  const fs::path where_;
+  bool mounted_ = false;
+};
+
+TEST_CASE("less free space than archives.min_free keeps the job pending and burns no attempt") {
+  Site site;
+  site.set("archives.min_free", "900TiB");
+  write_file(site.content("a.txt"), "a");
+  site.publish("series", "a", "a.txt");
+  for (int i = 0; i < 3; ++i) {
+    const Result run = site.run();
+    INFO(run.text());
+    CHECK(run.err.find("min_free") != std::string::npos);
+    const Json job = site.job("series", "a");
+    INFO(job.dump());
+    CHECK(waits(job));
+    CHECK(job["attempts"] == 0);
+    site.make_due();
+  }
+  site.set("archives.min_free", "1MiB");
+  CHECK(site.run().exit_code == 0);
+  CHECK(site.state("series", "a") == "done");
+}
+
+TEST_CASE("a disk that fills up in the middle leaves no temporary file, burns no attempt and loses no publish") {
+  Site site;
+  const SmallDisk disk(site.store());
+  if (!disk.mounted()) {
+    WARN("not tested: mounting a small file system needs root");
+    return;
+  }
+  site.set("archives.min_free", "0B");
+  write_file(site.content("big.bin"), random_bytes(20'000'000));
+  site.publish("series", "big", "big.bin");
+  const Result run = site.run();
+  INFO(run.text());
+  CHECK(run.exit_code != 0);
+  CHECK_FALSE(run.err.empty());
+  const Json job = site.job("series", "big");
+  INFO(job.dump());
+  CHECK(waits(job));
+  CHECK(job["attempts"] == 0);
+  CHECK((job["last_error_kind"] == "disk_full" || job["last_error_kind"] == "disk_reserve"));
+  CHECK(site.unfinished().empty());
+  CHECK(site.builds().empty());
+
+  REQUIRE(disk.grow());
+  site.make_due();
+  const Result again = site.run();
+  INFO(again.text());
+  CHECK(again.exit_code == 0);
+  CHECK(site.state("series", "big") == "done");
+  CHECK(judge(site.link("series", "big"), site.content()).good());
+}
+
+TEST_CASE("a store that can't be written ends the run with 73 and changes no job") {
+  const Site site;
+  write_file(site.content("a.txt"), "a");
+  site.publish("series", "a", "a.txt");
+  fs::permissions(site.store(), static_cast<fs::perms>(0555));
+  const Result run = site.call_without_root_rights({"run"});
+  INFO(run.text());
+  CHECK(run.exit_code == 73);
+  CHECK(run.err.find(site.store().string()) != std::string::npos);
+  CHECK(waits(site.job("series", "a")));
+  CHECK(site.job("series", "a")["attempts"] == 0);
+  fs::permissions(site.store(), fs::perms::owner_all);
+  site.make_due();
+  CHECK(site.run().exit_code == 0);
+  CHECK(site.state("series", "a") == "done");
+}
+
+// Builds an archive, lets `damage` have it, and expects check to notice and run to mend.
+template <class Damage>
+void expect_mended(Damage damage) {
+  const Site site;
+  write_file(site.content("a.txt"), wordy_text(30'000), 1'600'000'000);
+  write_file(site.content("b.bin"), random_bytes(30'000), 1'600'000'000);
+  site.publish("series", "a", R"([{"source": "a.txt"}, {"source": "b.bin"}])");
+  REQUIRE(site.run().exit_code == 0);
+  REQUIRE(site.call({"check"}).exit_code == 0);
+  damage(site, fs::canonical(site.link("series", "a")));
+
+  const Result check = site.call({"check"});
+  INFO(check.text());
+  CHECK(check.exit_code != 0);
+  const bool mended = wait_until([&] {
+    site.run();
+    return site.state("series", "a") == "done" && judge(site.link("series", "a"), site.content()).good();
+  });
+  CHECK(mended);
+  const Result after = site.call({"check"});
+  INFO(after.text());
+  CHECK(after.exit_code == 0);
+}
+
+TEST_CASE("a build that was truncated by hand is noticed by check and built again by run") {
+  expect_mended([](const Site&, const fs::path& build) { fs::resize_file(build, fs::file_size(build) - 100); });
+}
+
+TEST_CASE("a build that was changed by hand is noticed by check and built again by run") {
+  expect_mended([](const Site&, const fs::path& build) {
+    fs::permissions(build, fs::perms::owner_write, fs::perm_options::add);
+    std::string bytes = read_file(build);
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 0x55);
+    write_file(build, bytes);
+  });
+}
+
+TEST_CASE("a build that was deleted by hand is noticed by check and built again by run") {
+  expect_mended([](const Site&, const fs::path& build) { fs::remove(build); });
+}
+
+TEST_CASE("a link that was removed by hand comes back") {
+  expect_mended([](const Site& site, const fs::path&) { fs::remove(site.link("series", "a")); });
+}
+
+TEST_CASE("a damaged previous build is never reused") {
+  const Site site;
+  write_file(site.content("a.txt"), wordy_text(30'000), 1'600'000'000);
+  write_file(site.content("b.bin"), random_bytes(30'000), 1'600'000'000);
+  site.publish("series", "a", R"([{"source": "a.txt"}, {"source": "b.bin"}])");
+  REQUIRE(site.run().exit_code == 0);
+  const fs::path build = fs::canonical(site.link("series", "a"));
+  fs::permissions(build, fs::perms::owner_write, fs::perm_options::add);
+  const auto mtime = fs::last_write_time(build);
+  std::string bytes = read_file(build);
+  bytes[200] = static_cast<char>(bytes[200] ^ 0x55);
+  write_file(build, bytes);
+  // Even where the clock hides it.
+  fs::last_write_time(build, mtime);
+  site.publish("series", "a", R"([{"source": "b.bin"}, {"source": "a.txt"}])");
+  site.run();
+  site.make_due();
+  site.run();
+  CHECK(site.state("series", "a") == "done");
+  const Verdict verdict = judge(site.link("series", "a"), site.content());
+  INFO(verdict.text());
+  CHECK(verdict.good());
+}
+
+TEST_CASE("what a killed run left in tmp is swept by the next") {
+  const Site site;
+  fs::create_directories(site.store("tmp"));
+  fs::create_directories(site.store("builds/ab"));
+  const Result first = site.run();
+  REQUIRE(first.exit_code == 0);
+  write_file(site.store("tmp/0123456789abcdef0123456789abcdef.zip"), "half an archive");
+  write_file(site.content("a.txt"), "a");
+  site.publish("series", "a", "a.txt");
+  CHECK(site.run().exit_code == 0);
+  CHECK(wait_until([&] {
+    site.run();
+    return site.unfinished().empty();
+  }));
+}
+
+}  // namespace
+}  // namespace zipmodule::test
