@@ -73,8 +73,19 @@ constexpr auto k_login_trouble = std::to_array<LoginTrouble>({
               "see that PostgreSQL runs there and takes connections");
 }
 
+// libpqxx 6 forgets the SQLSTATE where it has an exception class for it.
+std::string sqlstate_of(const pqxx::sql_error& error) {
+  if (!error.sqlstate().empty()) return error.sqlstate();
+  if (dynamic_cast<const pqxx::insufficient_privilege*>(&error) != nullptr) return "42501";
+  if (dynamic_cast<const pqxx::undefined_table*>(&error) != nullptr) return "42P01";
+  if (dynamic_cast<const pqxx::undefined_function*>(&error) != nullptr) return "42883";
+  if (dynamic_cast<const pqxx::undefined_column*>(&error) != nullptr) return "42703";
+  if (dynamic_cast<const pqxx::data_exception*>(&error) != nullptr) return "22000";
+  return {};
+}
+
 [[noreturn]] void throw_refused(const pqxx::sql_error& error, const std::string& dsn) {
-  const std::string state = error.sqlstate();
+  const std::string state = sqlstate_of(error);
   const ServerText text = take_apart(error.what());
   if (state.starts_with("22")) throw Error(ErrorKind::payload, text.message, text.hint);
   if (state == "42501") {
@@ -89,7 +100,8 @@ constexpr auto k_login_trouble = std::to_array<LoginTrouble>({
       throw Error(ErrorKind::database_setup, fmt::format("{} ({})", text.message, redacted(dsn)), k_migrate);
     }
   }
-  throw Error(ErrorKind::database, fmt::format("{} (SQLSTATE {}, {})", text.message, state, redacted(dsn)), text.hint);
+  throw Error(ErrorKind::database, fmt::format("{} ({}{}{})", text.message, redacted(dsn),
+                                               state.empty() ? "" : ", SQLSTATE ", state), text.hint);
 }
 
 }  // namespace

@@ -33,16 +33,29 @@ std::string server_dsn(const std::string& database, const std::string& user) {
                      !user.empty() ? user : (superuser != nullptr ? superuser : "postgres"));
 }
 
-std::string run_sql(const std::string& dsn, const std::string& text) {
-  const std::unique_ptr<PGconn, ConnectionFreer> connection(PQconnectdb(dsn.c_str()));
-  if (PQstatus(connection.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(connection.get()));
-  PQsetClientEncoding(connection.get(), "UTF8");
-  const std::unique_ptr<PGresult, ResultFreer> result(PQexec(connection.get(), text.c_str()));
+PGconn* connect(const std::string& dsn) {
+  PGconn* connection = PQconnectdb(dsn.c_str());
+  if (PQstatus(connection) != CONNECTION_OK) {
+    const std::string message = PQerrorMessage(connection);
+    PQfinish(connection);
+    throw std::runtime_error(message);
+  }
+  PQsetClientEncoding(connection, "UTF8");
+  return connection;
+}
+
+std::string run_sql(PGconn* connection, const std::string& text) {
+  const std::unique_ptr<PGresult, ResultFreer> result(PQexec(connection, text.c_str()));
   const auto status = PQresultStatus(result.get());
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
     throw std::runtime_error(PQresultErrorMessage(result.get()));
   }
   return PQntuples(result.get()) > 0 && PQnfields(result.get()) > 0 ? PQgetvalue(result.get(), 0, 0) : "";
+}
+
+std::string run_sql(const std::string& dsn, const std::string& text) {
+  const std::unique_ptr<PGconn, ConnectionFreer> connection(connect(dsn));
+  return run_sql(connection.get(), text);
 }
 
 std::string unique_name() {
@@ -91,6 +104,13 @@ TestDatabase::~TestDatabase() { drop(name_); }
 
 std::string TestDatabase::dsn(const std::string& user) const { return server_dsn(name_, user); }
 
-std::string TestDatabase::sql(const std::string& text) const { return run_sql(dsn(), text); }
+std::string TestDatabase::sql(const std::string& text, const std::string& user) const {
+  return run_sql(dsn(user), text);
+}
+
+Session::Session(const TestDatabase& database, const std::string& user) : connection_(connect(database.dsn(user))) {}
+Session::~Session() { PQfinish(connection_); }
+
+std::string Session::sql(const std::string& text) { return run_sql(connection_, text); }
 
 }  // namespace zipmodule::test

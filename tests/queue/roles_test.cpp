@@ -1,0 +1,159 @@
+#include "base/error.hpp"
+#include "queue/fixture.hpp"
+#include "queue/migrations.hpp"
+#include "queue/reader.hpp"
+
+using namespace zipmodule;
+using namespace zipmodule::queue;
+using namespace zipmodule::queue::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A login that is a member of one of the group roles. Roles belong to the cluster, so its name is the database's.
+class Login {
+ public:
+  Login(const TestDatabase& db, const std::string& group) : db_(db), name_(db.name() + "_login") {
+    db.sql("CREATE ROLE " + name_ + " LOGIN");
+    if (!group.empty()) db.sql("GRANT " + group + " TO " + name_);
+  }
+  ~Login() {
+    try {
+      db_.sql("DROP OWNED BY " + name_);
+      db_.sql("DROP ROLE " + name_);
+    } catch (const std::exception&) {  // a leftover role of a test cluster hurts nobody
+    }
+  }
+  Login(const Login&) = delete;
+  Login& operator=(const Login&) = delete;
+  const std::string& name() const { return name_; }
+
+  bool may(const std::string& statement) const {
+    try {
+      db_.sql(statement, name_);
+    } catch (const std::exception& error) {
+      if (std::string(error.what()).find("permission denied") == std::string::npos) throw;
+      return false;
+    }
+    return true;
+  }
+
+ private:
+  const TestDatabase& db_;
+  std::string name_;
+};
+
+const std::vector<std::string> k_tables{"job",      "build",      "telemetry",       "run",
+                                        "instance", "job_status", "telemetry_daily", "schema_migration"};
+const std::string k_publish = "SELECT * FROM zipmodule.publish('s', 'a', '[{\"source\": \"x\"}]')";
+
+}  // namespace
+
+TEST_CASE("a publisher may publish, cancel, see a status and insert publications, and nothing else") {
+  Bench bench;
+  const Login login(bench.db, "zipmodule_publisher");
+  CHECK(login.may(k_publish));
+  CHECK(login.may("SELECT * FROM zipmodule.status('s', 'a')"));
+  CHECK(login.may("SELECT zipmodule.cancel('s', 'a')"));
+  CHECK(login.may("INSERT INTO zipmodule.publication (series, archive, files) VALUES ('s', 'b', '[{\"source\": \"x\"}]') "
+                  "RETURNING job_id, revision"));
+  for (const auto& table : k_tables) CHECK_FALSE(login.may("SELECT * FROM zipmodule." + table));
+  CHECK_FALSE(login.may("SELECT files FROM zipmodule.publication"));
+  CHECK_FALSE(login.may("UPDATE zipmodule.publication SET priority = 1"));
+  CHECK_FALSE(login.may("UPDATE zipmodule.job SET priority = 1"));
+  CHECK_FALSE(login.may("SELECT zipmodule.retry('s', 'a')"));
+  CHECK_FALSE(login.may("SELECT zipmodule.prune('1 day')"));
+}
+
+TEST_CASE("an operator reads, retries and cancels, and changes no row himself") {
+  Bench bench;
+  const Login login(bench.db, "zipmodule_operator");
+  for (const char* seen : {"job_status", "publication", "telemetry", "telemetry_daily", "telemetry_slowest", "run"}) {
+    CHECK(login.may(std::string("SELECT * FROM zipmodule.") + seen));
+  }
+  CHECK(login.may("SELECT zipmodule.retry('s', 'a')"));
+  CHECK(login.may("SELECT zipmodule.cancel('s', 'a')"));
+  CHECK_FALSE(login.may(k_publish));
+  CHECK_FALSE(login.may("SELECT * FROM zipmodule.job"));
+  CHECK_FALSE(login.may("DELETE FROM zipmodule.telemetry"));
+  CHECK_FALSE(login.may("UPDATE zipmodule.run SET outcome = 'x'"));
+}
+
+TEST_CASE("a login without any of the roles may do nothing") {
+  Bench bench;
+  const Login login(bench.db, "");
+  CHECK_FALSE(login.may(k_publish));
+  CHECK_FALSE(login.may("SELECT * FROM zipmodule.job_status"));
+}
+
+TEST_CASE("a worker's rights suffice for everything a run, a status and an explain do") {
+  Bench bench;
+  const Login login(bench.db, "zipmodule_worker");
+  CHECK_NOTHROW(require_current_schema(bench.db.options(login.name())));
+  for (const char* archive : {"a", "b", "c", "d"}) bench.publish(archive);
+  Worker worker(bench.options("host-a", login.name()));
+  const auto run = worker.begin_run(1, "test").run_id;
+  CHECK(worker.peek(10).size() == 4);
+  const auto jobs = worker.claim(run, 4);
+  REQUIRE(jobs.size() == 4);
+  CHECK(worker.extend({{jobs[0].lease, 0.5}}) == std::vector<LeaseState>{LeaseState::held});
+  CHECK(worker.commit(run, {completion_of(jobs[0].lease, 1)}) == std::vector<bool>{true});
+  CHECK(worker.release({jobs[0].lease}) == std::vector<bool>{true});
+  CHECK(worker.fail(run, {failure_of(jobs[1].lease)}) == std::vector<bool>{true});
+  CHECK(worker.release_unbuilt(run, {attempt_at(jobs[2].lease)}) == std::vector<bool>{true});
+  worker.give_back(run, {attempt_at(jobs[3].lease)});
+  worker.claim(run, 1);
+  bench.let_leases_expire();
+  worker.claim(run, 1);
+  const auto next = worker.begin_run(1, "test").run_id;
+  CHECK(worker.recover(next) == 1);
+  const auto known = worker.builds_after("", 10);
+  REQUIRE(known.size() == 1);
+  CHECK(worker.current(jobs[0].lease.job_id).has_value());
+  CHECK(worker.known_builds({known[0].build.build_id}).size() == 1);
+  worker.set_audit_cursor(worker.audit_cursor());
+  worker.note_mtime(known[0].build.build_id, 1);
+  CHECK(worker.forget_build(known[0].build.build_id, "test"));
+  CHECK(worker.collect_garbage(0s, 10).size() == 1);
+  worker.remove_builds({known[0].build.build_id});
+  worker.finish_run(next, {1, 1, 0, "done"});
+  Reader reader(bench.db.options(login.name()));
+  CHECK(reader.detail("s", "a").has_value());
+  CHECK(reader.health().server_version > 0);
+
+  CHECK_FALSE(login.may("DELETE FROM zipmodule.job"));
+  CHECK_FALSE(login.may("UPDATE zipmodule.telemetry SET files = 0"));
+}
+
+TEST_CASE("a missing right is a setup error that says what to grant") {
+  Bench bench;
+  const Login login(bench.db, "zipmodule_worker");
+  try {
+    Publisher(bench.db.options(login.name())).publish({"s", "a", k_files, {}});
+    FAIL("published without the right to");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::database_setup);
+    CHECK_THAT(error.what(), Catch::Contains("permission denied for function publish"));
+    CHECK_THAT(error.hint(), Catch::Contains("GRANT"));
+  }
+}
+
+TEST_CASE("migrating without the right to create in the database says so") {
+  TestDatabase db(TestDatabase::Schema::none);
+  const Login login(db, "");
+  try {
+    migrate(db.options(login.name()), false);
+    FAIL("migrated without the right to");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::database_setup);
+    CHECK_THAT(error.what(), Catch::Contains("permission denied for database"));
+  }
+}
+
+TEST_CASE("the owner of a database may migrate it without being a superuser, once the roles exist") {
+  const TestDatabase first;  // makes the roles
+  TestDatabase db(TestDatabase::Schema::none);
+  const Login login(db, "");
+  db.sql("GRANT CREATE ON DATABASE " + db.name() + " TO " + login.name());
+  CHECK(static_cast<int>(migrate(db.options(login.name()), false).size()) == known_schema_version());
+}
