@@ -53,7 +53,8 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& failure) {
   if (!app.get_subcommands().empty()) return failure.what();
   const auto words = app.remaining();
   const auto word = std::find_if(words.begin(), words.end(), [](const auto& text) { return !text.starts_with('-'); });
-  if (word == words.end()) return words.empty() ? "a verb is missing" : failure.what();
+  if (word == words.end())
+    return words.empty() ? "a verb is missing" : fmt::format("unknown option '{}'", words.front());
   std::vector<std::string> names;
   for (const auto* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
   const auto meant = config::nearest(*word, names);

@@ -95,11 +95,10 @@ void add_publish(CLI::App& app, Invocation& invocation) {
   auto arguments = std::make_shared<PublishArguments>();
   verb->add_option("SERIES", arguments->series, "What the archive belongs to")->required()->type_name("");
   verb->add_option("ARCHIVE", arguments->archive, "Its name in the series")->required()->type_name("");
-  verb->add_option("FILE", arguments->file,
-                   "The list of files as JSON->type_name("
-                   "); - or nothing: from stdin");
+  verb->add_option("FILE", arguments->file, "The list of files as JSON; - or nothing: from stdin")->type_name("");
   verb->add_option("--option", arguments->options,
-                   "KEY=VALUE, repeatable: metadata, priority, lane, quiet, max_wait, on_missing, level, mode")
+                   "May be repeated; keys: metadata, priority, lane, quiet, max_wait, on_missing, level, mode")
+      ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   verb->callback([&invocation, arguments] {
     invocation.action = [&invocation, arguments] { return publish(invocation.globals, *arguments); };

@@ -105,7 +105,7 @@ void Section::read_entries(const YAML::Node& node) {
 
 Section Section::section(const std::string& key) {
   const Entry* entry = ask(key);
-  if (entry == nullptr) return {*findings_, dotted(key), line_, YAML::Node(YAML::NodeType::Undefined)};
+  if (entry == nullptr) return {*findings_, dotted(key), 0, YAML::Node(YAML::NodeType::Undefined)};
   return {*findings_, dotted(key), entry->line, entry->value};
 }
 
