@@ -15,13 +15,13 @@ class BitReader {
  public:
   BitReader(std::span<const std::byte> data, std::uint64_t bit) : data_(data), bit_(bit) {}
 
-  // Least significant bit first (RFC 1951, 3.1.1). Zeros past the end: zlib has already found the stream whole.
+  // At most 16 bits, least significant first (RFC 1951, 3.1.1). Zeros past the end: zlib has found the stream whole.
   unsigned take(unsigned count) noexcept {
-    unsigned value = 0;
-    for (unsigned i = 0; i < count; ++i, ++bit_) {
-      const std::uint64_t byte = bit_ / 8;
-      if (byte < data_.size()) value |= ((static_cast<unsigned>(data_[byte]) >> (bit_ % 8)) & 1U) << i;
-    }
+    unsigned window = 0;
+    const std::uint64_t byte = bit_ / 8;
+    for (unsigned i = 0; i < 3 && byte + i < data_.size(); ++i) window |= static_cast<unsigned>(data_[byte + i]) << (8 * i);
+    const unsigned value = (window >> (bit_ % 8)) & ((1U << count) - 1);
+    bit_ += count;
     return value;
   }
 
@@ -39,25 +39,39 @@ bool complete(std::span<const std::uint8_t> lengths) noexcept {
   return space == 1U << 15U;
 }
 
-// Decodes one symbol bit by bit with canonical codes: only a few hundred symbols a block, so speed does not matter.
-unsigned decode_symbol(BitReader& bits, std::span<const std::uint8_t> lengths) noexcept {
-  unsigned code = 0;
-  unsigned first = 0;
-  for (unsigned length = 1; length <= 15; ++length) {
-    code |= bits.take(1);
-    const auto count = static_cast<unsigned>(
-        std::count(lengths.begin(), lengths.end(), static_cast<std::uint8_t>(length)));
-    if (code - first < count) {
-      unsigned left = code - first;
-      for (unsigned symbol = 0; symbol < lengths.size(); ++symbol) {
-        if (lengths[symbol] == length && left-- == 0) return symbol;
-      }
+// The code that carries the other two codes' lengths (RFC 1951, 3.2.7): 19 symbols, at most 7 bits.
+class PrecodeDecoder {
+ public:
+  explicit PrecodeDecoder(const std::array<std::uint8_t, 19>& lengths) {
+    for (const auto length : lengths) ++counts_[length];
+    counts_[0] = 0;
+    std::array<unsigned, 8> next{};
+    for (unsigned length = 1; length < 7; ++length) next[length + 1] = next[length] + counts_[length];
+    for (unsigned symbol = 0; symbol < lengths.size(); ++symbol) {
+      if (lengths[symbol] > 0) symbols_[next[lengths[symbol]]++] = static_cast<std::uint8_t>(symbol);
     }
-    first = (first + count) << 1U;
-    code <<= 1U;
   }
-  return 0;
-}
+
+  // Canonical decoding, a bit at a time (RFC 1951, 3.2.2).
+  unsigned take(BitReader& bits) const noexcept {
+    unsigned code = 0;
+    unsigned first = 0;
+    unsigned index = 0;
+    for (unsigned length = 1; length <= 7; ++length) {
+      code |= bits.take(1);
+      const unsigned count = counts_[length];
+      if (code < first + count) return symbols_[index + (code - first)];
+      index += count;
+      first = (first + count) << 1U;
+      code <<= 1U;
+    }
+    return 0;  // not reached in a stream that zlib has read
+  }
+
+ private:
+  std::array<unsigned, 8> counts_{};
+  std::array<std::uint8_t, 19> symbols_{};
+};
 
 // Reads the header of a dynamic block (RFC 1951, 3.2.7) and checks its codes.
 bool dynamic_codes_are_portable(BitReader& bits) {
@@ -67,9 +81,10 @@ bool dynamic_codes_are_portable(BitReader& bits) {
   const unsigned precode = bits.take(4) + 4;
   std::array<std::uint8_t, 19> precode_lengths{};
   for (unsigned i = 0; i < precode; ++i) precode_lengths[k_order[i]] = static_cast<std::uint8_t>(bits.take(3));
+  const PrecodeDecoder decoder(precode_lengths);
   std::array<std::uint8_t, 288 + 32> lengths{};
   for (unsigned i = 0; i < literals + distances;) {
-    const unsigned symbol = decode_symbol(bits, precode_lengths);
+    const unsigned symbol = decoder.take(bits);
     if (symbol < 16) {
       lengths[i++] = static_cast<std::uint8_t>(symbol);
       continue;
