@@ -29,12 +29,12 @@ pqxx::result query(pqxx::transaction_base& transaction, const char* sql, const P
 // The same with as many parameters as the list has.
 inline pqxx::result query_with(pqxx::transaction_base& transaction, const std::string& sql,
                                const std::vector<std::string>& parameters) {
-#if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
+#if PQXX_VERSION_MAJOR >= 7
   pqxx::params list;
   list.append_multi(parameters);
-  return transaction.exec(sql, list);
+  return query(transaction, sql.c_str(), list);
 #else
-  return transaction.exec_params(sql, pqxx::prepare::make_dynamic_params(parameters));
+  return query(transaction, sql.c_str(), pqxx::prepare::make_dynamic_params(parameters));
 #endif
 }
 

@@ -113,10 +113,9 @@ void throw_translated(const std::string& dsn) {
     throw_refused(error, dsn);
   } catch (const pqxx::broken_connection& error) {
     throw_not_connected(error.what(), dsn);
-  } catch (const pqxx::pqxx_exception& error) {
-    // Among them in_doubt_error, and what libpqxx 6 says where it may not reconnect.
-    throw Error(ErrorKind::database,
-                fmt::format("{} ({})", take_apart(error.base().what()).message, redacted(dsn)));
+  } catch (const pqxx::failure& error) {
+    // Among them in_doubt_error, and in libpqxx 6 a rollback without an SQLSTATE.
+    throw Error(ErrorKind::database, fmt::format("{} ({})", take_apart(error.what()).message, redacted(dsn)));
   }
 }
 

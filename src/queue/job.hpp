@@ -35,7 +35,7 @@ struct ClaimedJob {
   std::string on_missing;                 // 'fail' or 'skip'
   std::optional<std::string> level;       // nullopt: the configured one
   int attempt = 1;                        // 1 for the first try at this revision
-  std::int64_t built_revision = 0;        // 0: nothing built. Equal to lease.revision: built, but never linked
+  std::int64_t built_revision = 0;        // 0: nothing built. Equal to lease.revision: built, but maybe not linked
   std::optional<BuildRecord> current;     // the build of built_revision
 };
 

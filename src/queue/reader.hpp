@@ -26,7 +26,6 @@ struct JobStatus {
   std::string fingerprint, last_error_kind, last_error, metadata_json;
 };
 
-// One row of zipmodule.telemetry as JSON text (all columns), newest first.
 struct JobDetail {
   JobStatus status;
   double age_seconds = 0;            // since published_at, by the database's clock
@@ -35,13 +34,13 @@ struct JobDetail {
   double lease_left_seconds = 0;
   std::string files_json;
   std::string on_missing;
-  std::vector<std::string> recent_attempts_json;
+  std::vector<std::string> recent_attempts_json;  // rows of zipmodule.telemetry, all columns, newest first
 };
 
 struct QueueHealth {
   std::int64_t pending = 0, waiting = 0, running = 0, failed = 0, done = 0, cancelled = 0;
   double oldest_due_seconds = 0;  // how long the oldest due job has been waiting
-  std::string last_run_json;      // newest row of zipmodule.run, empty if none
+  std::string last_run_json;      // newest row of zipmodule.run, all columns; empty if none
   int server_version = 0;         // e.g. 150018
 };
 

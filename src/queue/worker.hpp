@@ -57,7 +57,8 @@ class Worker {
 
   // Ends all leases this instance still holds from earlier runs, each with a telemetry row 'lost' (unless it was already
   // committed), and makes their jobs due: at once for the first two losses in a row, then after a growing pause, and
-  // failed after 4 x max_attempts of them. To be called with the lock held, before the first claim. Returns how many.
+  // failed after 4 x max_attempts of them. To be called with the lock held, before the first claim. Returns how many. A
+  // job that an uncommitted publish has locked just now is left until its lease runs out.
   std::uint64_t recover(std::int64_t run_id);
 
   // Claims up to `most` due jobs, by priority, then by age. Expired leases of others are taken over.
@@ -65,14 +66,16 @@ class Worker {
   // The same list as claim would see, without locking or changing anything.
   std::vector<ClaimedJob> peek(std::size_t most);
 
-  // Extends the leases and writes progress, in one statement. The answer is in the order of `leases`.
+  // Extends the leases and writes progress, in one statement. The answer is in the order of `leases`. Never waits for a
+  // publisher: a job that an uncommitted publish has locked is answered held, and extended by a later call.
   std::vector<LeaseState> extend(const std::vector<LeaseProgress>& leases);
 
   // Marks the revisions built, inserts build and telemetry rows and retires the builds they replace, in one transaction.
   // answer[i] is false where the lease was lost or the job cancelled: nothing of it was stored then, except a telemetry
   // row (outcome lost or cancelled) if there was none for that token. After an Error{database} the fate of the commit is
   // unknown: call again with the same arguments; what was stored before is recognised by its build_id and answered true.
-  // The leases stay, for the link.
+  // The leases stay, for the link. Like release, release_unbuilt, fail and give_back it waits for uncommitted publishes of
+  // the same jobs, after all other jobs of the batch are stored, so extend needs a Worker and a thread of its own.
   std::vector<bool> commit(std::int64_t run_id, const std::vector<Completion>& completions);
 
   // Ends the leases of jobs whose builds are committed and linked; the jobs are done now, or pending again where a newer
@@ -82,13 +85,15 @@ class Worker {
   // For a claim that found its revision built already and only switched the link: release, with a telemetry row 'skipped'.
   std::vector<bool> release_unbuilt(std::int64_t run_id, const std::vector<Attempt>& attempts);
 
-  // Ends attempts that did not come to a build. Guarded by the token like commit; answers alike.
+  // Ends attempts that did not come to a build. Guarded by the token like commit; answers alike. Telemetry says 'failed'
+  // where that ended the job and 'retry' where another try follows, whichever of the two the attempt had. A revision that
+  // is built and only wants its link is never ended as failed.
   std::vector<bool> fail(std::int64_t run_id, const std::vector<Failure>& failures);
 
   // Gives leases back at a stop, without counting an attempt: telemetry 'retry', kind 'stopped'.
   void give_back(std::int64_t run_id, const std::vector<Attempt>& attempts);
 
-  // The current build of a job, or nullopt.
+  // The current build of a job, of any instance, or nullopt.
   std::optional<StoredBuild> current(std::int64_t job_id);
 
   // Which of the given build ids exist in the database (for sweeping orphans).
@@ -105,7 +110,8 @@ class Worker {
   void note_mtime(const std::string& build_id, std::int64_t mtime_ns);
 
   // Marks up to `most` builds of this instance, retired longer than `grace` ago, as deleting, and returns them; also
-  // those marked by an earlier run. The caller removes the files, then calls remove_builds.
+  // those marked by an earlier run. None of a job whose current build is not released yet: its link may lead to an older
+  // one. The caller removes the files, then calls remove_builds.
   std::vector<StoredBuild> collect_garbage(std::chrono::seconds grace, std::size_t most);
   void remove_builds(const std::vector<std::string>& build_ids);
 

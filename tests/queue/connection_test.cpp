@@ -1,4 +1,14 @@
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
 #include "base/error.hpp"
+#include "base/fd.hpp"
 #include "queue/fixture.hpp"
 #include "queue/migrations.hpp"
 #include "queue/reader.hpp"
@@ -8,6 +18,53 @@ using namespace zipmodule::queue;
 using namespace zipmodule::queue::test;
 
 namespace {
+
+// Answers every connection on a unix socket of its own with a refusal, as PostgreSQL's protocol has it: 'E', length, then
+// fields of a letter and a text each.
+class RefusingServer {
+ public:
+  explicit RefusingServer(const std::string& message) {
+    std::string name = (std::filesystem::temp_directory_path() / "zipmodule-pg-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    directory_ = name;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = directory_ + "/.s.PGSQL.5432";
+    REQUIRE(path.size() < sizeof(address.sun_path));
+    std::copy(path.begin(), path.end(), address.sun_path);
+    listener_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    REQUIRE(::listen(listener_.get(), 4) == 0);
+    thread_ = std::jthread([this, message] { serve(message); });
+  }
+  ~RefusingServer() {
+    ::shutdown(listener_.get(), SHUT_RDWR);  // ends accept
+    thread_.join();
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+  }
+  RefusingServer(const RefusingServer&) = delete;
+  RefusingServer& operator=(const RefusingServer&) = delete;
+  const std::string& directory() const noexcept { return directory_; }
+
+ private:
+  void serve(const std::string& message) const {
+    const std::string fields = std::string("SFATAL\0VFATAL\0C28P01\0M", 22) + message + std::string(2, '\0');
+    const auto length = static_cast<char>(fields.size() + 4);  // short enough for one byte
+    const std::string answer = std::string("E\0\0\0", 4) + length + fields;
+    for (;;) {
+      const Fd client(::accept(listener_.get(), nullptr, nullptr));
+      if (!client) return;
+      char startup[1000];
+      if (::read(client.get(), startup, sizeof(startup)) <= 0) continue;
+      if (::send(client.get(), answer.data(), answer.size(), MSG_NOSIGNAL) < 0) continue;
+    }
+  }
+
+  std::string directory_;
+  Fd listener_;
+  std::jthread thread_;
+};
 
 // The Error that a first use of the dsn ends in.
 Error trouble_with(const std::string& dsn) {
@@ -54,9 +111,21 @@ TEST_CASE("an unknown database or role is a setup error with a hint") {
   }
 }
 
-TEST_CASE("a login that is refused is a setup error without the password") {
-  // The test server trusts its socket, so that the refusal is that of a role that may not log in; a wrong password takes
-  // the same way through libpq, with another text.
+TEST_CASE("a wrong password is a setup error that names the login and never the password") {
+  const RefusingServer server("password authentication failed for user \"cms\"");
+  const Error error = trouble_with("host=" + server.directory() + " dbname=d user=cms password=secret");
+  CHECK(error.kind() == ErrorKind::database_setup);
+  CHECK_THAT(error.what(), Catch::Contains("password authentication failed for user \"cms\"") && Catch::Contains("dbname=d"));
+  CHECK_THAT(error.full_text(), !Catch::Contains("secret"));
+  CHECK_FALSE(error.hint().empty());
+}
+
+TEST_CASE("a server that is just starting is a database error, worth another try") {
+  const RefusingServer server("the database system is starting up");
+  CHECK(trouble_with("host=" + server.directory() + " dbname=d").kind() == ErrorKind::database);
+}
+
+TEST_CASE("a role that may not log in is a setup error") {
   TestDatabase db;
   const Error error = trouble_with(db.dsn("zipmodule_worker") + " password=secret");
   CHECK(error.kind() == ErrorKind::database_setup);
