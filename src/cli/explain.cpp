@@ -183,7 +183,7 @@ void tell_failed(const Telling& telling) {
   tell_current(telling);
   telling.to.next.emplace_back("Nothing happens by itself: a failed job waits for a retry or for a new publish.");
   telling.offer("retry", "tries again, with all attempts before it");
-  telling.offer("cancel", "drops it");
+  telling.to.commands.push_back({telling.command("publish") + " FILES.json", "publishes a new revision"});
 }
 
 void tell_done(const Telling& telling) {
@@ -223,7 +223,8 @@ constexpr auto k_tellers = std::to_array<StateTeller>({
 void tell_roots(const Telling& telling) {
   if (!telling.around.roots) {
     telling.to.warnings.emplace_back(
-        "The configuration here has problems, so no run can start on this host: see `zipmodule check-config`.");
+        "The configuration here is absent or has problems, so no run can start on this host: see `zipmodule "
+        "check-config`.");
     return;
   }
   for (const auto& root : roots_used(telling.job.files_json)) {
