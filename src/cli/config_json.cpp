@@ -7,7 +7,7 @@ namespace zipmodule::cli {
 
 Json to_json(const config::Config& config) {
   Json document;
-  document["database"]["dsn"] = queue::redacted(config.database.dsn);
+  document["database"]["dsn"] = config.database.dsn.empty() ? "" : queue::redacted(config.database.dsn);
   for (const auto& [name, path] : config.content.roots) document["content"]["roots"][name] = path.string();
   document["archives"] = {
       {"root", config.archives.root.string()},

@@ -85,8 +85,8 @@ void tell_runs(const Telling& telling) {
     return;
   }
   telling.to.next.push_back(
-      fmt::format("No run is at work; the last one ({}) ended {} with outcome '{}'. The next one takes it.", name,
-                  relative(ended, telling.around.now), text_of(run, "outcome")));
+      fmt::format("No run is at work; the last one ({}) ended {} with outcome '{}'. The next run takes what is due.",
+                  name, relative(ended, telling.around.now), text_of(run, "outcome")));
   const auto end = parse_utc(ended);
   if (end && std::chrono::duration<double>(telling.around.now - *end).count() > k_suspicious_silence_seconds) {
     telling.to.next.emplace_back(
@@ -95,10 +95,31 @@ void tell_runs(const Telling& telling) {
   }
 }
 
+// A lease that ended while its worker held it: nobody gave the job back.
+void tell_lost_lease(const Telling& telling) {
+  const auto& job = telling.job;
+  if (job.lease_by.empty() || job.lease_left_seconds >= 0) return;
+  telling.to.why.push_back(fmt::format("Its worker {} was killed, paused or cut off: the lease ended {} ago.",
+                                       job.lease_by, human_duration(job.lease_left_seconds)));
+}
+
+void tell_due(const Telling& telling) {
+  const auto& status = telling.job.status;
+  if (status.built_revision >= status.wanted_revision) {
+    telling.to.why.push_back(
+        fmt::format("Revision {} is built, but its run ended before the public link led to it; the "
+                    "next run switches the link, without building anything.",
+                    status.built_revision));
+    return;
+  }
+  telling.to.why.push_back(fmt::format("Revision {} was published {} ago and is due; no worker has it now.",
+                                       status.wanted_revision, human_duration(telling.job.age_seconds)));
+}
+
 void tell_pending(const Telling& telling) {
   const auto& status = telling.job.status;
-  telling.to.why.push_back(fmt::format("Revision {} was published {} ago and is due; no worker has taken it yet.",
-                                       status.wanted_revision, human_duration(telling.job.age_seconds)));
+  tell_due(telling);
+  tell_lost_lease(telling);
   if (!status.last_error_kind.empty()) {
     telling.to.why.push_back(fmt::format("The last attempt ended with {}", error_text(status)));
   }
@@ -110,7 +131,7 @@ void tell_pending(const Telling& telling) {
   }
   tell_current(telling);
   tell_runs(telling);
-  telling.offer("cancel", "drops it");
+  if (status.built_revision < status.wanted_revision) telling.offer("cancel", "drops it");
 }
 
 void tell_waiting(const Telling& telling) {
@@ -162,7 +183,7 @@ void tell_failed(const Telling& telling) {
   tell_current(telling);
   telling.to.next.emplace_back("Nothing happens by itself: a failed job waits for a retry or for a new publish.");
   telling.offer("retry", "tries again, with all attempts before it");
-  telling.offer("cancel", "drops it");
+  telling.to.commands.push_back({telling.command("publish") + " FILES.json", "publishes a new revision"});
 }
 
 void tell_done(const Telling& telling) {
@@ -202,7 +223,8 @@ constexpr auto k_tellers = std::to_array<StateTeller>({
 void tell_roots(const Telling& telling) {
   if (!telling.around.roots) {
     telling.to.warnings.emplace_back(
-        "The configuration here has problems, so no run can start on this host: see `zipmodule check-config`.");
+        "The configuration here is absent or has problems, so no run can start on this host: see `zipmodule "
+        "check-config`.");
     return;
   }
   for (const auto& root : roots_used(telling.job.files_json)) {

@@ -33,7 +33,8 @@ std::string flat_text(const Json& value, const std::string& name) {
   if (!value.is_object())
     return fmt::format("{}: {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
   std::string text;
-  for (const auto& [key, member] : value.items()) text += flat_text(member, name.empty() ? key : name + "." + key);
+  for (const auto& [key, member] : value.items())
+    text += flat_text(member, name.empty() ? key : fmt::format("{}.{}", name, key));
   return text;
 }
 

@@ -34,9 +34,9 @@ struct Archives {
 struct Run {
   std::filesystem::path lock_file{"/run/lock/zipmodule.lock"};
   int lock_busy_exit = 0;
-  std::string host;          // defaults to the host's name
-  unsigned workers = 0;      // archives at once; resolved: never 0 after load
-  unsigned threads = 0;      // resolved: never 0 after load
+  std::string host;      // defaults to the host's name
+  unsigned workers = 0;  // archives at once; resolved: never 0 after load
+  unsigned threads = 0;  // resolved: never 0 after load
   std::uint64_t memory_bytes = std::uint64_t{256} << 20;
   std::chrono::seconds max_runtime{std::chrono::minutes(55)};
   std::chrono::seconds linger{0};
@@ -47,9 +47,9 @@ struct Run {
 };
 
 struct Zip {
-  std::string level = "balanced";      // store, fast, balanced, small
-  std::string on_duplicate = "rename"; // rename, fail
-  bool portable_names = false;         // make names that Windows can't create safe
+  std::string level = "balanced";       // store, fast, balanced, small
+  std::string on_duplicate = "rename";  // rename, fail
+  bool portable_names = false;          // make names that Windows can't create safe
   bool allow_empty = false;
 
   bool operator==(const Zip&) const = default;
@@ -89,8 +89,8 @@ struct Problem {
 std::string to_string(const Problem& problem);  // "file:line: text"
 
 // Reads and validates `path`. Unknown keys, wrong types and bad units are problems; all are found, not just the first.
-// On any problem throws an Error{config} that lists them all, one per line: "file:line: text". $ZIPMODULE_DSN, where set
-// and not empty, replaces database.dsn.
+// On any problem throws an Error{config} that lists them all, one per line: "file:line: text". $ZIPMODULE_DSN, where
+// set and not empty, replaces database.dsn.
 Config load(const std::filesystem::path& path);
 
 // The same without throwing for what is in the file: the problems found, for check-config.

@@ -49,6 +49,20 @@ TEST_CASE("a pending job is explained by its place in the queue and the last run
   CHECK_THAT(text, !Contains("Beware") && !Contains("cron"));
 }
 
+TEST_CASE("a pending job whose worker went silent names the worker and when its lease ended") {
+  auto job = job_in("pending");
+  job.lease_by = "web1:/srv/archives";
+  job.lease_left_seconds = -30;
+  CHECK_THAT(explain_text(job, around_now()),
+             Contains("web1:/srv/archives was killed, paused or cut off: the lease ended 30s ago"));
+}
+
+TEST_CASE("a job that is built but not linked waits for its link alone") {
+  auto job = job_in("pending");
+  job.status.built_revision = 3;
+  CHECK_THAT(explain_text(job, around_now()), Contains("Revision 3 is built, but") && !Contains("and is due"));
+}
+
 TEST_CASE("a pending job while a run lives says so") {
   auto around = around_now();
   around.health.last_run_json =

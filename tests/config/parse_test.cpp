@@ -189,8 +189,7 @@ TEST_CASE("required keys are each named where they are missing") {
 }
 
 TEST_CASE("broken YAML is one problem with its line") {
-  for (const std::string yaml :
-       {"run: {lease: 60s\n", "run: [\n", "a: b: c\n", "\tx: 1\n", "*nobody\n"}) {
+  for (const std::string yaml : {"run: {lease: 60s\n", "run: [\n", "a: b: c\n", "\tx: 1\n", "*nobody\n"}) {
     INFO(yaml);
     const auto found = problems_in(k_minimal + yaml);
     REQUIRE(found.size() == 1);
