@@ -173,7 +173,7 @@ Process Site::run_until_building() const {
 void Site::add_slow_content(const std::string& name) {
   set("run.threads", "1");
   set("zip.level", "small");
-  write_file(content(name), wordy_text(std::size_t{32} << 20U));
+  write_file(content(name), wordy_text(std::size_t{16} << 20U));
 }
 
 std::int64_t Site::publish(const std::string& series, const std::string& archive, const std::string& files,
