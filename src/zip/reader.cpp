@@ -133,6 +133,7 @@ std::optional<CentralRecord> CentralDirectory::next() {
     if (seen_ != end_.entries) throw corrupt(file_, fmt::format("has {} entries, its end record says {}", seen_, end_.entries));
     return std::nullopt;
   }
+  if (seen_ == end_.entries) throw corrupt(file_, fmt::format("has more than the {} entries its end record says", end_.entries));
   CentralRecord record;
   const auto length = decode_central_record(std::span(buffer_).subspan(used_), record);
   if (!length) throw corrupt(file_, fmt::format("central directory record {} is broken", seen_));
