@@ -86,7 +86,16 @@ EndRecord read_end_record(const ArchiveFile& file) {
     std::array<std::byte, k_end64_size> fixed64;
     read_exactly(file, fixed64, *end64_at);
     if (load32(fixed64.data()) != k_end64_signature) throw corrupt(file, "zip64 end record has a wrong signature");
+    const EndRecord plain = end;
     end = {load64(fixed64.data() + 32), load64(fixed64.data() + 48), load64(fixed64.data() + 40)};
+    // Some readers look at zip64 only where a plain field sends them there: they must not see another archive.
+    const auto agrees = [](std::uint64_t plain_field, std::uint64_t field, std::uint64_t see_zip64) {
+      return plain_field == see_zip64 || plain_field == field;
+    };
+    if (!agrees(plain.entries, end.entries, k_zip64_count) || !agrees(plain.central_offset, end.central_offset, k_zip64_size) ||
+        !agrees(plain.central_bytes, end.central_bytes, k_zip64_size)) {
+      throw corrupt(file, "end records contradict each other");
+    }
     central_end = *end64_at;
   }
   if (end.central_offset > central_end || end.central_bytes != central_end - end.central_offset) {
