@@ -192,14 +192,13 @@ std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record,
   std::array<std::byte, 24> descriptor{};
   const auto there = static_cast<std::size_t>(std::min<std::uint64_t>(descriptor.size(), file.size_bytes - data_end));
   read_exactly(file, std::span(descriptor).first(there), data_end);
-  const bool has_signature = load32(descriptor.data()) == k_descriptor_signature;
-  const std::size_t fields = has_signature ? 4 : 0;
-  if (load32(descriptor.data() + fields) != record.crc) {
-    throw corrupt(file, fmt::format("entry '{}' has a broken data descriptor", printable(record.name)));
+  for (const std::size_t fields : {4U, 0U}) {
+    const std::byte* p = descriptor.data() + fields;
+    if ((fields == 4 && load32(descriptor.data()) != k_descriptor_signature) || load32(p) != record.crc) continue;
+    if (load64(p + 4) == record.compressed_bytes && load64(p + 12) == record.size_bytes) return data_end + fields + 20;
+    if (load32(p + 4) == record.compressed_bytes && load32(p + 8) == record.size_bytes) return data_end + fields + 12;
   }
-  const bool wide = load64(descriptor.data() + fields + 4) == record.compressed_bytes &&
-                    load64(descriptor.data() + fields + 12) == record.size_bytes;
-  return data_end + fields + 4 + (wide ? 16 : 8);
+  throw corrupt(file, fmt::format("entry '{}' has a broken data descriptor", printable(record.name)));
 }
 
 namespace {
