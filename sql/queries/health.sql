@@ -9,4 +9,4 @@ SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
          ::double precision AS oldest_due_seconds,
        (SELECT row_to_json(run) FROM zipmodule.run ORDER BY run_id DESC LIMIT 1) AS last_run,
        current_setting('server_version_num') AS server_version
-FROM zipmodule.job_status
+FROM zipmodule.job_facts

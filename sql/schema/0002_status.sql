@@ -1,32 +1,12 @@
--- The one place where the facts of a job become a state.
-CREATE VIEW zipmodule.job_status AS
-WITH queue AS (
-  SELECT job_id, row_number() OVER (ORDER BY priority DESC, turn_at, job_id) AS queue_position
-  FROM zipmodule.job
-  WHERE pending
-    AND due_at <= statement_timestamp()
-    AND (lease_until IS NULL OR lease_until < statement_timestamp())
-)
-SELECT job.job_id,
-       job.series,
-       job.archive,
-       job.lane,
-       state.state,
-       job.priority,
-       job.wanted_revision,
-       job.built_revision,
-       job.published_at,
-       CASE WHEN job.pending THEN job.due_at END AS due_at,
-       job.attempts,
-       CASE state.state WHEN 'running' THEN job.progress WHEN 'done' THEN 1 ELSE 0 END::double precision AS progress,
-       queue.queue_position,
+-- The one place where the facts of a job become a state. Private: job_status is what others read.
+CREATE VIEW zipmodule.job_facts AS
+SELECT job.*,
+       state,
+       CASE state WHEN 'running' THEN job.progress WHEN 'done' THEN 1 ELSE 0 END::double precision AS shown_progress,
        build.path,
        build.bytes,
        build.entries,
-       build.fingerprint,
-       job.last_error_kind,
-       job.last_error,
-       job.metadata
+       build.fingerprint
 FROM zipmodule.job
 CROSS JOIN LATERAL (
   SELECT CASE
@@ -37,11 +17,50 @@ CROSS JOIN LATERAL (
            WHEN job.pending THEN 'pending'
            ELSE 'done'
          END AS state
-) state
-LEFT JOIN queue ON queue.job_id = job.job_id
+) AS derived
 LEFT JOIN zipmodule.build ON build.build_id = job.build_id;
 
+CREATE VIEW zipmodule.job_status AS
+SELECT job_id, series, archive, lane, state, priority, wanted_revision, built_revision, published_at,
+       CASE WHEN pending THEN due_at END AS due_at,
+       attempts,
+       shown_progress AS progress,
+       queue_position,
+       path, bytes, entries, fingerprint, last_error_kind, last_error, metadata
+FROM zipmodule.job_facts
+LEFT JOIN (
+  SELECT job_id, row_number() OVER (ORDER BY priority DESC, turn_at, job_id) AS queue_position
+  FROM zipmodule.job
+  WHERE pending
+    AND due_at <= statement_timestamp()
+    AND (lease_until IS NULL OR lease_until < statement_timestamp())
+) AS queue USING (job_id);
+
+-- The row of one job. The view numbers the whole queue for its queue_position; this counts only who is ahead, along the
+-- index, for those who ask again and again.
 CREATE FUNCTION zipmodule.status(series text, archive text) RETURNS SETOF zipmodule.job_status
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT s.* FROM zipmodule.job_status s WHERE s.series = status.series AND s.archive = status.archive
+  SELECT job_id, f.series, f.archive, lane, state, priority, wanted_revision, built_revision, published_at,
+         CASE WHEN pending THEN due_at END,
+         attempts,
+         shown_progress,
+         CASE WHEN state = 'pending' THEN 1 + (
+           SELECT count(*)
+           FROM zipmodule.job AS ahead
+           WHERE ahead.pending
+             AND ahead.due_at <= statement_timestamp()
+             AND (ahead.lease_until IS NULL OR ahead.lease_until < statement_timestamp())
+             AND ahead.priority > f.priority
+         ) + (
+           SELECT count(*)
+           FROM zipmodule.job AS ahead
+           WHERE ahead.pending
+             AND ahead.due_at <= statement_timestamp()
+             AND (ahead.lease_until IS NULL OR ahead.lease_until < statement_timestamp())
+             AND ahead.priority = f.priority
+             AND (ahead.turn_at, ahead.job_id) < (f.turn_at, f.job_id)
+         ) END,
+         path, bytes, entries, fingerprint, last_error_kind, last_error, metadata
+  FROM zipmodule.job_facts AS f
+  WHERE f.series = status.series AND f.archive = status.archive
 $$;

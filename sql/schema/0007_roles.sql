@@ -38,7 +38,8 @@ GRANT SELECT, UPDATE ON zipmodule.job TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.build TO zipmodule_worker;
 GRANT SELECT, INSERT ON zipmodule.telemetry TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE ON zipmodule.run, zipmodule.instance TO zipmodule_worker;
-GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status TO zipmodule_worker;
+GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.job_facts TO zipmodule_worker;
+GRANT EXECUTE ON FUNCTION zipmodule.status(text, text) TO zipmodule_worker;
 
 GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.publication, zipmodule.telemetry,
   zipmodule.telemetry_daily, zipmodule.telemetry_slowest, zipmodule.run

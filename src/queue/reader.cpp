@@ -48,15 +48,16 @@ Reader::~Reader() = default;
 std::vector<JobStatus> Reader::status(const std::optional<std::string>& series, const std::optional<std::string>& archive,
                                       std::size_t most) {
   std::vector<JobStatus> jobs;
-  for (const auto& row : connection_->run(sql::status, text_or_null(series), text_or_null(archive), most)) {
-    jobs.push_back(job_status_of(row));
-  }
+  const auto rows = series && archive
+                        ? connection_->run(sql::status_of, *series, *archive)
+                        : connection_->run(sql::status, text_or_null(series), text_or_null(archive), most);
+  for (const auto& row : rows) jobs.push_back(job_status_of(row));
   return jobs;
 }
 
 std::optional<JobDetail> Reader::detail(const std::string& series, const std::string& archive, std::size_t attempts) {
   return connection_->transact([&](pqxx::work& transaction) -> std::optional<JobDetail> {
-    const auto found = query(transaction, sql::status, series, archive, 1);
+    const auto found = query(transaction, sql::status_of, series, archive);
     if (found.empty()) return std::nullopt;
     JobDetail detail;
     detail.status = job_status_of(found[0]);

@@ -138,15 +138,33 @@ void Dispatcher::run() {
 void Dispatcher::settle(Results results) {
   Results builds;
   Results relinks;
+  Results damaged;
   Results failures;
   for (auto& result : results) {
     if (std::holds_alternative<queue::BuildRecord>(result.what)) builds.push_back(std::move(result));
     else if (std::holds_alternative<AlreadyBuilt>(result.what)) relinks.push_back(std::move(result));
+    else if (std::holds_alternative<DamagedBuild>(result.what)) damaged.push_back(std::move(result));
     else failures.push_back(std::move(result));
   }
   if (!builds.empty()) settle_builds(std::move(builds));
   if (!relinks.empty()) link_and_release(relinks, false);
+  if (!damaged.empty()) forget_damaged(std::move(damaged));
   if (!failures.empty()) settle_failures(std::move(failures));
+}
+
+void Dispatcher::forget_damaged(Results damaged) {
+  std::vector<queue::Attempt> attempts;
+  for (const auto& result : damaged) {
+    const auto& build = std::get<DamagedBuild>(result.what).build;
+    log::warn("{}: its archive {} is gone or changed; it will be built again", result.work.held->label, build.path);
+    with_database([&] { return worker_.forget_build(build.build_id, "gone or changed"); });
+    attempts.push_back(result.attempt);
+  }
+  with_database([&] {
+    worker_.give_back(run_id_, attempts);
+    return true;
+  });
+  for (const auto& result : damaged) finished(result.work);
 }
 
 void Dispatcher::settle_builds(Results builds) {

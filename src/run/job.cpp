@@ -59,11 +59,19 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
   return failure;
 }
 
-std::optional<AlreadyBuilt> already_built(const queue::ClaimedJob& job, const archive::Store& store) {
-  if (job.built_revision != job.lease.revision || !job.current) return std::nullopt;
-  const auto state = store.state_of(job.current->path, job.current->size_bytes, job.current->mtime_ns);
-  if (state != archive::BuildState::good) return std::nullopt;
-  return AlreadyBuilt{*job.current};
+// What is to be done about the build that the job has. A crash between commit and link leaves a build that the public
+// name does not point at yet: it is linked now, before anything else, because what follows may fail for good. Returns
+// true where that was all.
+bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& store, AttemptResult& result) {
+  if (!job.current) return false;
+  const queue::BuildRecord& build = *job.current;
+  const bool good = store.state_of(build.path, build.size_bytes, build.mtime_ns) == archive::BuildState::good;
+  if (good) store.switch_link(job.series, job.archive, build.path);
+  if (job.built_revision != job.lease.revision) return false;
+  result.attempt.outcome = queue::Outcome::skipped;
+  if (good) result.what = AlreadyBuilt{build};
+  else result.what = DamagedBuild{build};
+  return true;
 }
 
 queue::BuildRecord to_record(const archive::FinishedBuild& finished) {
@@ -93,11 +101,7 @@ AttemptResult attempt_job(Work work, const archive::Builder& builder, const arch
     attempt.missing.assign(measured.missing.begin(), measured.missing.begin() + static_cast<std::ptrdiff_t>(most));
   };
   try {
-    if (auto built = already_built(job, store)) {
-      attempt.outcome = queue::Outcome::skipped;
-      result.what = std::move(*built);
-      return result;
-    }
+    if (settle_current_build(job, store, result)) return result;
     archive::BuildRequest request;
     request.label = held.label;
     request.files_json = job.files_json;

@@ -23,11 +23,16 @@ struct AlreadyBuilt {
   queue::BuildRecord build;
 };
 
+// The same, but the file is gone or changed: it has to be forgotten before the revision can be built again.
+struct DamagedBuild {
+  queue::BuildRecord build;
+};
+
 struct AttemptResult {
   Work work;
   // A file in the store to be committed; a failure; or a build that was there already.
-  std::variant<queue::BuildRecord, queue::Failure, AlreadyBuilt> what;
-  queue::Attempt attempt;  // for a build and AlreadyBuilt
+  std::variant<queue::BuildRecord, queue::Failure, AlreadyBuilt, DamagedBuild> what;
+  queue::Attempt attempt;  // for all but a failure, which has its own
   Stopwatch since_build;   // for commit_seconds
 };
 

@@ -187,12 +187,13 @@ TEST_CASE("leases given back at a stop are due at once and count no attempt") {
 
 TEST_CASE("claims, heartbeats and commits touch no index") {
   Bench bench;
-  bench.db.sql("SELECT zipmodule.publish('s' || n, 'a', '[{\"source\": \"x\"}]') FROM generate_series(1, 40) n");
+  // So few that all versions find room in one page: whether old ones can be pruned depends on who else is connected.
+  bench.db.sql("SELECT zipmodule.publish('s' || n, 'a', '[{\"source\": \"x\"}]') FROM generate_series(1, 6) n");
   {
     WorkerOptions options = bench.options("host-a");
     options.connection.application_name = "hot";
     Worker worker(options);
-    const auto jobs = worker.claim(bench.run, 40);
+    const auto jobs = worker.claim(bench.run, 6);
     std::vector<LeaseProgress> beats;
     std::vector<Completion> done;
     for (const auto& job : jobs) {
@@ -208,5 +209,5 @@ TEST_CASE("claims, heartbeats and commits touch no index") {
                         "current_database()") == "0";
   });
   CHECK(bench.db.sql("SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'job'") ==
-        "120 120");
+        "18 18");
 }

@@ -22,6 +22,21 @@ TEST_CASE("status lists all jobs, those of a series, or one") {
   CHECK(reader.status(std::nullopt, std::nullopt, 2).size() == 2);
 }
 
+TEST_CASE("the function status and the view job_status say the same of every job") {
+  Bench bench;
+  for (int i = 0; i < 4; ++i) {
+    const std::string number = std::to_string(i);
+    bench.publish("a" + number, {{"priority", std::to_string(i % 2)}}, "s");
+    bench.publish("b" + number, {{"priority", std::to_string(i % 2)}}, "t");
+  }
+  build_next(bench, 1);
+  bench.claim_one();
+  bench.publish("w", {{"quiet", "1 hour"}});
+  CHECK(bench.db.sql("SELECT count(*) FROM (SELECT * FROM zipmodule.job_status EXCEPT SELECT s.* FROM zipmodule.job, "
+                     "zipmodule.status(job.series, job.archive) s) AS differing") == "0");
+  CHECK(bench.db.sql("SELECT max(s.queue_position) FROM zipmodule.job, zipmodule.status(series, archive) s") == "6");
+}
+
 TEST_CASE("a status tells where the job stands") {
   Bench bench;
   bench.publish("a", {{"priority", "3"}, {"lane", "fast"}});

@@ -138,24 +138,6 @@ TEST_CASE("a change is published over the old archive, which stays for those who
   CHECK(run({"unzip", "-p", second.string(), "album/notes.txt"}).out == "second edition\n");
 }
 
-TEST_CASE("what is unchanged since the previous build is not packed again") {
-  const Site site;
-  add_album(site);
-  site.publish("bach", "album", "album");
-  REQUIRE(site.run().exit_code == 0);
-  write_file(site.content("album/notes.txt"), "second edition\n", k_time + 100);
-  site.publish("bach", "album", "album");
-  REQUIRE(site.run().exit_code == 0);
-  const auto telemetry = site.telemetry("bach", "album");
-  REQUIRE(telemetry.size() == 2);
-  INFO(telemetry[1].dump());
-  CHECK(telemetry[0]["files_reused"] == 0);
-  CHECK(telemetry[1]["files_reused"].get<int>() >= 3);
-  const Verdict verdict = judge(site.link("bach", "album"), {});
-  INFO(verdict.text());
-  CHECK(verdict.good());
-}
-
 TEST_CASE("a replaced build goes when its grace is over") {
   Site site;
   add_album(site);
