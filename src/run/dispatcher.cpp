@@ -72,7 +72,7 @@ auto Dispatcher::with_database(Statement statement) {
     try {
       return statement();
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::database || !leases_.any_alive()) throw;
+      if (error.kind() != ErrorKind::database || stop_.stop_requested() || !leases_.any_alive()) throw;
       log::warn("{}; trying again while the leases live", error.what());
     }
     std::unique_lock lock(mutex_);

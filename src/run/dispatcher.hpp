@@ -62,7 +62,7 @@ class Dispatcher {
   void report_failure(const AttemptResult& result);
   void finished(const Work& work);
 
-  // Calls `statement`, again with growing pauses while the database is away and any lease lives.
+  // Calls `statement`, again with growing pauses while the database is away, any lease lives and no stop is requested.
   template <class Statement>
   auto with_database(Statement statement);
 
