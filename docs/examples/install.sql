@@ -1,6 +1,4 @@
--- Once, as a superuser of the PostgreSQL server; then run zipmodule migrate. Where the CMS has a PostgreSQL database of its
--- own, leave CREATE DATABASE out, name that database below, and grant zipmodule_owner CREATE in it: a publish is then part
--- of the CMS's own transactions.
+-- Once, as a superuser of the PostgreSQL server; then run zipmodule migrate.
 
 -- What one may do with zipmodule. Nobody logs in as these.
 CREATE ROLE zipmodule_publisher;
