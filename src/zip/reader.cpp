@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t k_comment_most = 65'535;            // APPNOTE 4.4.12: a 16-bit length
 constexpr std::size_t k_buffer_bytes = std::size_t{1} << 20U;
 // The longest record: fixed part, name, extra fields and comment, each with a 16-bit length.
-constexpr std::size_t k_record_most = k_central_size + 3 * 65'535;
+constexpr std::size_t k_record_most = k_central_size + std::size_t{3} * 65'535;
 
 Error corrupt(const ArchiveFile& file, const std::string& what) {
   return {ErrorKind::corrupt, fmt::format("{}: {}", file.path, what)};
@@ -206,7 +206,7 @@ namespace {
 // Feeds the entry's bytes, a buffer at a time, to `use`.
 template <class Use>
 void for_each_block(const ArchiveFile& file, std::uint64_t offset, std::uint64_t bytes, const std::stop_token& stop, Use use) {
-  thread_local std::vector<std::byte> buffer(256 * 1024);
+  thread_local std::vector<std::byte> buffer(std::size_t{256} << 10U);
   while (bytes > 0) {
     if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
     const auto block = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, buffer.size())));
@@ -233,7 +233,7 @@ class StreamInflater {
 
   // Decodes a block into `totals`. Returns false when the stream has ended, is broken, or passes `most` bytes.
   bool feed(std::span<const std::byte> block, std::uint64_t most, Totals& totals) {
-    thread_local std::vector<std::byte> out(256 * 1024);
+    thread_local std::vector<std::byte> out(std::size_t{256} << 10U);
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(block.data()));  // zlib's API lacks the const
     stream_.avail_in = static_cast<uInt>(block.size());
     do {

@@ -109,7 +109,7 @@ VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std
   std::condition_variable idle;
   std::size_t running = 0;
   // Enough for every thread to have work waiting; records in flight hold a name each.
-  const std::size_t most_running = 4U * pool.size();
+  const std::size_t most_running = std::size_t{4} * pool.size();
   const auto wait_until_at_most = [&](std::size_t count) {
     std::unique_lock lock(mutex);
     idle.wait(lock, [&] { return running <= count; });
