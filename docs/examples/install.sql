@@ -15,4 +15,4 @@ GRANT CONNECT ON DATABASE zipmodule TO zipmodule_publisher, zipmodule_worker, zi
 -- them passwords with \password cms and so on: then the server and its log only ever see a hash.
 CREATE ROLE cms LOGIN IN ROLE zipmodule_publisher;
 CREATE ROLE zipmodule LOGIN IN ROLE zipmodule_worker;
-CREATE ROLE ops LOGIN IN ROLE zipmodule_operator, zipmodule_worker, zipmodule_publisher;
+CREATE ROLE ops LOGIN IN ROLE zipmodule_operator, zipmodule_publisher;

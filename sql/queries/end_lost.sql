@@ -27,7 +27,7 @@ SET lease_until = NULL,
                ELSE statement_timestamp()
                     + make_interval(secs => least(5 * (gone.losses - 1), 60) * (1 + 0.2 * random()))
              END,
-    last_error_kind = CASE WHEN gone.lease_revision > gone.built_revision THEN 'lost' ELSE gone.last_error_kind END,
+    last_error_kind = CASE WHEN gone.lease_revision > gone.built_revision THEN 'lease_lost' ELSE gone.last_error_kind END,
     last_error = CASE WHEN gone.lease_revision > gone.built_revision
                       THEN format('the worker %s was lost %s times in a row while it built this', gone.lease_by,
                                   gone.losses + 1)

@@ -33,6 +33,8 @@ GRANT EXECUTE ON FUNCTION
   zipmodule.cancel(text, text),
   zipmodule.status(text, text)
 TO zipmodule_publisher;
+-- The command line compares versions before it publishes.
+GRANT SELECT ON zipmodule.schema_migration TO zipmodule_publisher;
 
 GRANT SELECT, UPDATE ON zipmodule.job TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.build TO zipmodule_worker;
@@ -41,8 +43,10 @@ GRANT SELECT, INSERT, UPDATE ON zipmodule.run, zipmodule.instance TO zipmodule_w
 GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.job_facts TO zipmodule_worker;
 GRANT EXECUTE ON FUNCTION zipmodule.status(text, text) TO zipmodule_worker;
 
-GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.publication, zipmodule.telemetry,
-  zipmodule.telemetry_daily, zipmodule.telemetry_slowest, zipmodule.run
+-- job and build: `explain` and `status` tell what the views leave out.
+GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.job_facts, zipmodule.publication,
+  zipmodule.telemetry, zipmodule.telemetry_daily, zipmodule.telemetry_slowest, zipmodule.run, zipmodule.job,
+  zipmodule.build
 TO zipmodule_operator;
 GRANT EXECUTE ON FUNCTION
   zipmodule.retry(text, text),

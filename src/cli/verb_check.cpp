@@ -37,28 +37,12 @@ const Level& level_of(const CheckResult& result) {
   return k_levels[static_cast<std::size_t>(result.level)];
 }
 
-// The exit code that fits best, by what was probed; where several failed, the first of this list.
-struct ProbeExit {
-  std::string_view name_begins;
-  ErrorKind like;
-};
-constexpr auto k_exits = std::to_array<ProbeExit>({
-    {"database", ErrorKind::database},
-    {"store", ErrorKind::store_unwritable},
-    {"space", ErrorKind::disk_reserve},
-    {"root", ErrorKind::config},
-    {"lock", ErrorKind::config},
-});
-
+// That of the first problem; 0 where there is none.
 int exit_code_of(const std::vector<CheckResult>& results) {
-  const auto is_problem = [](const CheckResult& result) { return result.level == CheckResult::Level::problem; };
-  for (const auto& exit : k_exits) {
-    const bool failed = std::any_of(results.begin(), results.end(), [&](const CheckResult& result) {
-      return is_problem(result) && result.name.starts_with(exit.name_begins);
-    });
-    if (failed) return traits_of(exit.like).exit_code;
-  }
-  return std::any_of(results.begin(), results.end(), is_problem) ? 1 : 0;
+  const auto problem = std::find_if(results.begin(), results.end(), [](const CheckResult& result) {
+    return result.level == CheckResult::Level::problem;
+  });
+  return problem == results.end() ? 0 : traits_of(problem->kind).exit_code;
 }
 
 void print_lines(const std::vector<CheckResult>& results) {

@@ -25,7 +25,7 @@ void probe(std::vector<CheckResult>& results, const std::string& name, const std
     result.name = name;
     results.push_back(std::move(result));
   } catch (const Error& error) {
-    results.push_back({Level::problem, name, error.what(), error.hint()});
+    results.push_back({Level::problem, name, error.what(), error.hint(), error.kind()});
   }
 }
 
@@ -35,7 +35,7 @@ CheckResult check_database(const config::Config& config) {
   const auto health = reader.health();
   return {Level::ok, "", fmt::format("PostgreSQL {}, schema {}, {} pending, {} waiting, {} running, {} failed",
                                      health.server_version / 10'000, queue::known_schema_version(), health.pending,
-                                     health.waiting, health.running, health.failed), ""};
+                                     health.waiting, health.running, health.failed), {}, {}};
 }
 
 CheckResult check_queue(const config::Config& config) {
@@ -44,13 +44,13 @@ CheckResult check_queue(const config::Config& config) {
   const auto health = queue::Reader({config.database.dsn, "zipmodule check"}).health();
   if (health.oldest_due_seconds > k_late_seconds) {
     return {Level::warning, "", fmt::format("the oldest due job has been waiting for {:.0f} s", health.oldest_due_seconds),
-            "look whether cron starts 'zipmodule run' and what it mails"};
+            "look whether cron starts 'zipmodule run' and what it mails", {}};
   }
   if (health.failed > 0) {
     return {Level::warning, "", fmt::format("{} jobs are failed", health.failed),
-            "see 'zipmodule status' and 'zipmodule explain SERIES ARCHIVE'"};
+            "see 'zipmodule status' and 'zipmodule explain SERIES ARCHIVE'", {}};
   }
-  return {Level::ok, "", "no job is late or failed", ""};
+  return {Level::ok, "", "no job is late or failed", {}, {}};
 }
 
 CheckResult check_root(const config::Config& config, const std::string& name, const std::filesystem::path& folder) {
@@ -59,7 +59,7 @@ CheckResult check_root(const config::Config& config, const std::string& name, co
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) throw Error(ErrorKind::source_unreadable, fmt::format("open {}: {}", folder.string(), errno_text(errno)),
                        "give the user that runs zipmodule the right to read it");
-  return {Level::ok, "", fmt::format("{} can be read", folder.string()), ""};
+  return {Level::ok, "", fmt::format("{} can be read", folder.string()), {}, {}};
 }
 
 CheckResult check_store(const config::Config& config) {
@@ -72,13 +72,13 @@ CheckResult check_store(const config::Config& config) {
   }
   const auto stored = temporary.publish();
   store.remove_build(stored.path);
-  return {Level::ok, "", fmt::format("{} can be written, synced and renamed in", config.archives.root.string()), ""};
+  return {Level::ok, "", fmt::format("{} can be written, synced and renamed in", config.archives.root.string()), {}, {}};
 }
 
 CheckResult check_public(const config::Config& config) {
   const auto folder = config.archives.root / "public";
   if (::access(folder.c_str(), W_OK | X_OK) != 0) throw store_error(errno, "write " + folder.string());
-  return {Level::ok, "", fmt::format("{} can be written", folder.string()), ""};
+  return {Level::ok, "", fmt::format("{} can be written", folder.string()), {}, {}};
 }
 
 CheckResult check_space(const config::Config& config) {
@@ -86,17 +86,17 @@ CheckResult check_space(const config::Config& config) {
   const auto free = store.free_bytes();
   const auto detail = fmt::format("{} bytes free, {} of them kept by archives.min_free", free, config.archives.min_free_bytes);
   if (free < config.archives.min_free_bytes) {
-    return {Level::problem, "", detail, "free space there, shorten archives.grace, or lower archives.min_free"};
+    return {Level::problem, "", detail, "free space there, shorten archives.grace, or lower archives.min_free", ErrorKind::disk_reserve};
   }
-  if (free < 2 * config.archives.min_free_bytes) return {Level::warning, "", detail, "the disk is getting full"};
-  return {Level::ok, "", detail, ""};
+  if (free < 2 * config.archives.min_free_bytes) return {Level::warning, "", detail, "the disk is getting full", {}};
+  return {Level::ok, "", detail, {}, {}};
 }
 
 CheckResult check_lock(const config::Config& config) {
   const auto lock = FileLock::try_acquire(config.run.lock_file);
   const auto path = config.run.lock_file.string();
-  if (lock) return {Level::ok, "", fmt::format("{} is free", path), ""};
-  return {Level::ok, "", fmt::format("{} is held by a run: {}", path, FileLock::holder(path)), ""};
+  if (lock) return {Level::ok, "", fmt::format("{} is free", path), {}, {}};
+  return {Level::ok, "", fmt::format("{} is held by a run: {}", path, FileLock::holder(path)), {}, {}};
 }
 
 CheckResult check_builds(const config::Config& config, bool deep) {
@@ -127,9 +127,9 @@ CheckResult check_builds(const config::Config& config, bool deep) {
   }
   if (bad > 0) {
     return {Level::problem, "", fmt::format("{} of {} archives are damaged{}", bad, audited, names),
-            "the next 'zipmodule run' builds them again"};
+            "the next 'zipmodule run' builds them again", ErrorKind::corrupt};
   }
-  return {Level::ok, "", fmt::format("{} archives are {}", audited, deep ? "whole, every byte" : "there, untouched and linked"), ""};
+  return {Level::ok, "", fmt::format("{} archives are {}", audited, deep ? "whole, every byte" : "there, untouched and linked"), {}, {}};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "config/config.hpp"
 
 namespace zipmodule::run {
@@ -14,6 +15,7 @@ struct CheckResult {
   std::string name;    // what was probed: "database", "root media", "store", "lock", "space", "builds"
   std::string detail;  // what was found
   std::string hint;    // what to do about it; empty when ok
+  ErrorKind kind = ErrorKind::internal;  // of a problem: decides the exit code
 };
 
 // Probes database (connect, schema, rights), content roots (open, list), store (write, sync, rename, link, remove), lock

@@ -95,6 +95,8 @@ void collect_garbage(Site& site, queue::Worker& worker, std::chrono::seconds gra
     if (retired.empty()) return;
     std::vector<std::string> ids;
     for (const auto& stored : retired) {
+      // Where another host has built the archive since, this one's link still leads here.
+      site.store().remove_link(stored.series, stored.archive, stored.build.path);
       site.store().remove_build(stored.build.path);
       ids.push_back(stored.build.build_id);
     }

@@ -23,8 +23,9 @@ struct Freer {
 };
 using Compressor = std::unique_ptr<libdeflate_compressor, Freer<libdeflate_free_compressor>>;
 
-// libdeflate's level for each of ours. 6 is a little smaller than `zip -6` on text at more than twice its speed; 10 is
-// the first of its near-optimal parsers.
+// libdeflate's level for each of ours. 6 gives the size of `zip -6` within half a percent at 1.8 times its speed a thread,
+// check included. 5 is a fifth faster, but 1.0 to 2.5 % larger than zip on text that repeats itself much. 10 is the first
+// of its near-optimal parsers.
 constexpr int libdeflate_level(Level level) noexcept {
   switch (level) {
     case Level::store:

@@ -13,9 +13,10 @@
 namespace zipmodule::zip {
 
 // Entries up to this size are compressed in one piece, larger ones in chunks of it, in parallel. Borders depend on it
-// alone, so the output never depends on the number of threads. 1 MiB: joined chunks of libdeflate lose the 32 KiB window
-// at each border (0.4 % on text), and two of them per thread in flight keep memory small.
-inline constexpr std::size_t k_chunk_bytes = std::size_t{1} << 20U;
+// alone, so the output never depends on the number of threads. Joined chunks of libdeflate lose the 32 KiB window at each
+// border: on 170 MB of text an archive is 1.0035 of zip -6's size with 1 MiB, 1.0015 with 2 MiB, 1.0007 with 4 MiB. With
+// 2 MiB a file of a few megabytes still uses all cores.
+inline constexpr std::size_t k_chunk_bytes = std::size_t{2} << 20U;
 
 // Whether samples of the content shrink enough to make compressing all of it worth the time. `sample(offset, buffer)`
 // fills the buffer from there. Deterministic: which samples are taken depends on size_bytes alone.

@@ -69,7 +69,7 @@ TEST_CASE("after two losses at once the pause grows, and after four times max_at
   }
   lose_once(bench);
   CHECK(bench.state() == "failed");
-  CHECK(bench.job("last_error_kind || ' ' || losses") == "lost 12");
+  CHECK(bench.job("last_error_kind || ' ' || losses") == "lease_lost 12");
   CHECK(bench.db.sql("SELECT count(*) FROM zipmodule.telemetry WHERE outcome = 'lost'") == "12");
   bench.make_due();
   CHECK(bench.worker.claim(bench.run, 1).empty());
