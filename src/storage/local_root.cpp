@@ -132,6 +132,7 @@ OpenFile LocalRoot::open(const std::string& path) const {
   Fd fd = open_path(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   struct stat s {};
   if (::fstat(fd.get(), &s) != 0) throw source_error(errno, full_name(path));
+  require_outside_store(fd.get(), path);
   const FileStatus status = to_status(s);
   if (status.type != FileType::regular) throw wrong_type(full_name(path));
   return {std::move(fd), status, full_name(path)};
