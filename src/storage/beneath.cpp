@@ -26,6 +26,21 @@ int by_openat2(int directory, const char* path, int flags, std::uint64_t resolve
   return -1;
 }
 
+// openat of one component, that fails with ELOOP for every symlink: O_PATH would open the link itself, and O_DIRECTORY
+// say ENOTDIR.
+int open_no_symlink(int at, const std::string& component, int flags) noexcept {
+  Fd fd(::openat(at, component.c_str(), flags | O_CLOEXEC | O_NOFOLLOW));
+  const int saved = errno;
+  const bool in_doubt = fd ? (flags & O_PATH) != 0 : saved == ENOTDIR;
+  struct stat s {};
+  if (in_doubt && ::fstatat(at, component.c_str(), &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(s.st_mode)) {
+    errno = ELOOP;
+    return -1;
+  }
+  errno = saved;
+  return fd.release();
+}
+
 int by_components(int directory, std::string_view path, int flags) noexcept {
   Fd step;
   int at = directory;
@@ -38,7 +53,7 @@ int by_components(int directory, std::string_view path, int flags) noexcept {
     }
     const bool last = slash == std::string_view::npos;
     const int step_flags = last ? flags : O_PATH | O_DIRECTORY;
-    const int fd = ::openat(at, component.c_str(), step_flags | O_CLOEXEC | O_NOFOLLOW);
+    const int fd = open_no_symlink(at, component, step_flags);
     if (fd < 0 || last) return fd;
     step = Fd(fd);
     at = fd;

@@ -10,11 +10,20 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <limits>
 
 namespace zipmodule::storage {
 namespace {
 
-std::int64_t nanoseconds(const timespec& time) noexcept { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+// 64 bits hold 1678 to 2262; XFS and ext4 know later years, which become the last nanosecond instead of wrapping around.
+std::int64_t nanoseconds(const timespec& time) noexcept {
+  constexpr std::int64_t k_second = 1'000'000'000;
+  constexpr std::int64_t k_most = std::numeric_limits<std::int64_t>::max();
+  const std::int64_t seconds = time.tv_sec;
+  if (seconds >= k_most / k_second) return k_most;
+  if (seconds <= -(k_most / k_second)) return -k_most;
+  return seconds * k_second + time.tv_nsec;
+}
 
 FileType type_of(mode_t mode) noexcept {
   if (S_ISREG(mode)) return FileType::regular;
@@ -132,6 +141,7 @@ OpenFile LocalRoot::open(const std::string& path) const {
   Fd fd = open_path(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   struct stat s {};
   if (::fstat(fd.get(), &s) != 0) throw source_error(errno, full_name(path));
+  require_outside_store(fd.get(), path);
   const FileStatus status = to_status(s);
   if (status.type != FileType::regular) throw wrong_type(full_name(path));
   return {std::move(fd), status, full_name(path)};

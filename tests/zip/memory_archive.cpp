@@ -31,7 +31,9 @@ MemoryFile::MemoryFile() : fd_(::memfd_create("archive", MFD_CLOEXEC)) {
   if (!fd_) throw std::runtime_error("memfd_create");
 }
 
-MemoryFile::MemoryFile(std::string_view content) : MemoryFile() { replace(content); }
+MemoryFile::MemoryFile(std::string_view content) : MemoryFile() {
+  if (!pwrite_full(fd(), bytes_of(content), 0)) throw std::runtime_error("pwrite");
+}
 
 std::string MemoryFile::content() const {
   std::string text(archive().size_bytes, '\0');
@@ -41,10 +43,8 @@ std::string MemoryFile::content() const {
   return text;
 }
 
-void MemoryFile::replace(std::string_view content) {
-  if (::ftruncate(fd(), static_cast<off_t>(content.size())) != 0 || !pwrite_full(fd(), bytes_of(content), 0)) {
-    throw std::runtime_error("pwrite");
-  }
+void MemoryFile::resize(std::uint64_t size_bytes) const {
+  if (::ftruncate(fd(), static_cast<off_t>(size_bytes)) != 0) throw std::runtime_error("ftruncate");
 }
 
 WriteResult write_to(int fd, const EntryList& entries, Content& content, const WriteSettings& settings,

@@ -80,7 +80,7 @@ class MemoryFile {
   int fd() const noexcept { return fd_.get(); }
   ArchiveFile archive() const { return open_archive(fd_.get(), "memory.zip"); }
   std::string content() const;
-  void replace(std::string_view content);
+  void resize(std::uint64_t size_bytes) const;
 
  private:
   Fd fd_;
