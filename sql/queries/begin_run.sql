@@ -1,6 +1,6 @@
 -- $1 host, $2 instance, $3 pid, $4 version. Returns run_id, and whether the instance's run before ended by itself.
 WITH previous AS (
-  SELECT finished_at IS NOT NULL AS clean
+  SELECT finished_at IS NOT NULL AND outcome NOT IN ('database', 'error') AS clean
   FROM zipmodule.run
   WHERE instance = $2
   ORDER BY run_id DESC

@@ -72,7 +72,7 @@ CREATE TABLE zipmodule.job (
 -- A claim, a heartbeat and a commit change no column of any index, and most of each page is free: they stay HOT, so that
 -- neither index grows with the work done. 35, not 50: a claim makes a fresh row half as long again, and two versions of
 -- all rows of a page have to fit where one batch claims them all (at 50, a tenth of 120 updates found no room, at 40 a
--- twentieth, at 35 none).
+-- twentieth, at 35 none on a calm server; what pruning frees in between depends on who else is connected).
 CREATE INDEX job_queue ON zipmodule.job (priority DESC, turn_at, job_id) WHERE pending;
 CREATE INDEX job_lane ON zipmodule.job (lane, priority, turn_at) WHERE pending;
 

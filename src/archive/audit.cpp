@@ -17,12 +17,12 @@ AuditResult bad(std::string problem) { return {false, std::move(problem), std::n
 AuditResult audit_content(const Store& store, const ExpectedBuild& expected, ThreadPool& pool, const std::stop_token& stop) {
   const std::string path = store.absolute(expected.path);
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) return bad(fmt::format("can't be opened: {}", errno_text(errno)));
+  if (!fd) return bad(fmt::format("open {}: {}", path, errno_text(errno)));
   struct stat s {};
-  if (::fstat(fd.get(), &s) != 0) return bad(fmt::format("can't be read: {}", errno_text(errno)));
+  if (::fstat(fd.get(), &s) != 0) return bad(fmt::format("stat {}: {}", path, errno_text(errno)));
   const zip::VerifyReport report = zip::verify_archive(zip::open_archive(fd.get(), path), pool, stop);
   if (!report.ok()) return bad(report.problems.front());
-  if (report.fingerprint != expected.fingerprint) return bad("is another archive than the one that was built");
+  if (report.fingerprint != expected.fingerprint) return bad(fmt::format("{} is another archive than the one that was built", expected.path));
   return {true, {}, std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec};
 }
 
@@ -32,9 +32,9 @@ AuditResult audit_build(const Store& store, const ExpectedBuild& expected, bool 
                         const std::stop_token& stop) {
   switch (store.state_of(expected.path, expected.size_bytes, expected.mtime_ns)) {
     case BuildState::missing:
-      return bad("is gone");
+      return bad(fmt::format("{} is gone", expected.path));
     case BuildState::wrong_size:
-      return bad(fmt::format("does not have its {} bytes any more", expected.size_bytes));
+      return bad(fmt::format("{} does not have its {} bytes any more", expected.path, expected.size_bytes));
     case BuildState::good:
       if (!deep) return {};
       break;

@@ -23,23 +23,85 @@ bool has_parent_component(std::string_view path) noexcept {
   return path == ".." || path.starts_with("../") || path.ends_with("/..") || path.find("/../") != std::string_view::npos;
 }
 
-Listed parse_element(const nlohmann::json& element, std::size_t index) {
-  if (!element.is_object()) throw bad_element(index, ": must be an object");
-  for (const auto& [key, value] : element.items()) {
-    if (key != "source" && key != "destination" && key != "name") throw bad_element(index, fmt::format(": unknown key '{}'", key));
-    if (!value.is_string()) throw bad_element(index, fmt::format(".{}: must be a string", key));
+// Takes the list element by element as it is parsed: a document of 100,000 objects would take ten times its text.
+class ListReader final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  std::vector<Listed> take() { return std::move(list_); }
+
+  bool start_array(std::size_t) override {
+    if (in_array_) throw wrong_value();
+    in_array_ = true;
+    return true;
   }
-  const std::string source = element.value("source", "");
-  if (source.empty()) throw bad_element(index, ".source: is required");
-  Listed listed = parse_source(source);
-  listed.destination = trim_slashes(element.value("destination", ""));
-  listed.name = element.value("name", "");
-  if (listed.path.starts_with('/')) throw bad_element(index, ".source: must not be absolute");
-  if (has_parent_component(listed.path)) throw bad_element(index, ".source: must not contain '..'");
-  if (has_parent_component(listed.destination)) throw bad_element(index, ".destination: must not contain '..'");
-  if (listed.name.find('/') != std::string::npos || listed.name == "..") throw bad_element(index, ".name: must be a plain name");
-  return listed;
-}
+  bool start_object(std::size_t) override {
+    if (!in_array_) throw not_an_array();
+    if (in_object_) throw wrong_value();
+    in_object_ = true;
+    source_.clear();
+    destination_.clear();
+    name_.clear();
+    return true;
+  }
+  bool key(string_t& key) override {
+    if (key == "source") value_ = &source_;
+    else if (key == "destination") value_ = &destination_;
+    else if (key == "name") value_ = &name_;
+    else throw bad_element(list_.size(), fmt::format(": unknown key '{}'", key));
+    key_ = key;
+    return true;
+  }
+  bool string(string_t& text) override {
+    if (!in_object_) throw wrong_value();
+    *value_ = std::move(text);
+    return true;
+  }
+  bool end_object() override {
+    in_object_ = false;
+    list_.push_back(listed());
+    return true;
+  }
+  bool end_array() override { return true; }
+
+  bool null() override { throw wrong_value(); }
+  bool boolean(bool) override { throw wrong_value(); }
+  bool number_integer(number_integer_t) override { throw wrong_value(); }
+  bool number_unsigned(number_unsigned_t) override { throw wrong_value(); }
+  bool number_float(number_float_t, const string_t&) override { throw wrong_value(); }
+  bool binary(binary_t&) override { throw wrong_value(); }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& failure) override {
+    throw Error(ErrorKind::payload, fmt::format("file list is not JSON: {}", failure.what()));
+  }
+
+ private:
+  static Error not_an_array() { return {ErrorKind::payload, "file list is not an array"}; }
+  Error wrong_value() const {
+    if (!in_array_) return not_an_array();
+    if (!in_object_) return bad_element(list_.size(), ": must be an object");
+    return bad_element(list_.size(), fmt::format(".{}: must be a string", key_));
+  }
+
+  Listed listed() const {
+    const std::size_t index = list_.size();
+    if (source_.empty()) throw bad_element(index, ".source: is required");
+    Listed listed = parse_source(source_);
+    listed.destination = trim_slashes(destination_);
+    listed.name = name_;
+    if (listed.path.starts_with('/')) throw bad_element(index, ".source: must not be absolute");
+    if (has_parent_component(listed.path)) throw bad_element(index, ".source: must not contain '..'");
+    if (has_parent_component(listed.destination)) throw bad_element(index, ".destination: must not contain '..'");
+    if (name_.find('/') != std::string::npos || name_ == "..") throw bad_element(index, ".name: must be a plain name");
+    return listed;
+  }
+
+  std::vector<Listed> list_;
+  std::string source_;
+  std::string destination_;
+  std::string name_;
+  std::string key_;
+  std::string* value_ = nullptr;  // what the next string is the value of
+  bool in_array_ = false;
+  bool in_object_ = false;
+};
 
 }  // namespace
 
@@ -60,17 +122,9 @@ Listed parse_source(std::string_view source) {
 }
 
 std::vector<Listed> parse_file_list(std::string_view json) {
-  nlohmann::json document;
-  try {
-    document = nlohmann::json::parse(json);
-  } catch (const nlohmann::json::exception& failure) {
-    throw Error(ErrorKind::payload, fmt::format("file list is not JSON: {}", failure.what()));
-  }
-  if (!document.is_array()) throw Error(ErrorKind::payload, "file list is not an array");
-  std::vector<Listed> list;
-  list.reserve(document.size());
-  for (std::size_t i = 0; i < document.size(); ++i) list.push_back(parse_element(document[i], i));
-  return list;
+  ListReader reader;
+  nlohmann::json::sax_parse(json, &reader);
+  return reader.take();
 }
 
 }  // namespace zipmodule::archive

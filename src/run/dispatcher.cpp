@@ -72,7 +72,7 @@ auto Dispatcher::with_database(Statement statement) {
     try {
       return statement();
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::database || !leases_.any_alive()) throw;
+      if (error.kind() != ErrorKind::database || stop_.stop_requested() || !leases_.any_alive()) throw;
       log::warn("{}; trying again while the leases live", error.what());
     }
     std::unique_lock lock(mutex_);
@@ -148,11 +148,11 @@ void Dispatcher::settle(Results results) {
   }
   if (!builds.empty()) settle_builds(std::move(builds));
   if (!relinks.empty()) link_and_release(relinks, false);
-  if (!damaged.empty()) forget_damaged(std::move(damaged));
-  if (!failures.empty()) settle_failures(std::move(failures));
+  if (!damaged.empty()) forget_damaged(damaged);
+  if (!failures.empty()) settle_failures(failures);
 }
 
-void Dispatcher::forget_damaged(Results damaged) {
+void Dispatcher::forget_damaged(const Results& damaged) {
   std::vector<queue::Attempt> attempts;
   for (const auto& result : damaged) {
     const auto& build = std::get<DamagedBuild>(result.what).build;
@@ -241,7 +241,7 @@ void Dispatcher::link_and_release(Results& committed, bool built_now) {
     std::lock_guard lock(mutex_);
     tally_.done += linked.size();
   }
-  if (!failures.empty()) settle_failures(std::move(failures));
+  if (!failures.empty()) settle_failures(failures);
 }
 
 void Dispatcher::repair_link(const Work& work) {
@@ -257,7 +257,7 @@ void Dispatcher::repair_link(const Work& work) {
   }
 }
 
-void Dispatcher::settle_failures(Results failures) {
+void Dispatcher::settle_failures(const Results& failures) {
   std::vector<queue::Failure> failed;
   std::vector<queue::Attempt> given_back;
   for (const auto& result : failures) {

@@ -57,12 +57,12 @@ class Dispatcher {
   void settle_builds(Results builds);
   void link_and_release(Results& committed, bool built_now);
   void repair_link(const Work& work);
-  void forget_damaged(Results damaged);
-  void settle_failures(Results failures);
+  void forget_damaged(const Results& damaged);
+  void settle_failures(const Results& failures);
   void report_failure(const AttemptResult& result);
   void finished(const Work& work);
 
-  // Calls `statement`, again with growing pauses while the database is away and any lease lives.
+  // Calls `statement`, again with growing pauses while the database is away, any lease lives and no stop is requested.
   template <class Statement>
   auto with_database(Statement statement);
 

@@ -45,7 +45,7 @@ void audit_one(Site& site, queue::Worker& worker, const queue::StoredBuild& stor
   const auto result = archive::audit_build(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint}, false,
                                            site.pool(), stop);
   if (!result.good) {
-    log::warn("{}/{}: its archive {} {}; it will be built again", stored.series, stored.archive, build.path, result.problem);
+    log::warn("{}/{}: its archive is damaged: {}; it will be built again", stored.series, stored.archive, result.problem);
     if (!worker.forget_build(build.build_id, result.problem)) return;
     store.remove_link(stored.series, stored.archive, build.path);
     store.remove_build(build.path);

@@ -86,7 +86,7 @@ void OpenFile::require_unchanged() const {
   }
 }
 
-LocalRoot::LocalRoot(std::string name, const std::filesystem::path& folder, std::filesystem::path store)
+LocalRoot::LocalRoot(std::string name, const std::filesystem::path& folder, const std::filesystem::path& store)
     : name_(std::move(name)), folder_(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {
   if (!folder_) {
     throw Error(ErrorKind::config, fmt::format("content root {} at {}: {}", name_, folder.string(), errno_text(errno)),
@@ -169,17 +169,18 @@ class LocalRoot::Walk {
     bool through_symlink = false;
   };
 
-  std::string path(const std::string& below) const {
-    if (base_.empty() || below.empty()) return base_ + below;
-    return base_ + "/" + below;
+  static std::string join(const std::string& folder, const std::string& name) {
+    if (folder.empty() || name.empty()) return folder + name;
+    return fmt::format("{}/{}", folder, name);
   }
+  std::string path(const std::string& below) const { return join(base_, below); }
   std::string name(const std::string& below) const { return root_.full_name(path(below)); }
 
   std::vector<Child> children(const Fd& fd, const std::string& below) {
     std::vector<Child> found;
     for (std::string& child_name : list_names(fd, name(below))) {
       if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "the walk was stopped");
-      const std::string child_below = below.empty() ? child_name : below + "/" + child_name;
+      const std::string child_below = join(below, child_name);
       Child child;
       try {
         struct stat s {};
@@ -203,7 +204,7 @@ class LocalRoot::Walk {
   }
 
   void visit(const Fd& parent, const Child& child, const std::string& below) {
-    const std::string child_below = below.empty() ? child.name : below + "/" + child.name;
+    const std::string child_below = join(below, child.name);
     visitor_.found(child_below, child.status);
     if (child.status.type != FileType::directory) return;
     Fd fd;

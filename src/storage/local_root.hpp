@@ -68,7 +68,7 @@ class Visitor {
 class LocalRoot {
  public:
   // Throws Error{config} if the folder can't be opened. `store`: the archive store, whose files are never sources.
-  LocalRoot(std::string name, const std::filesystem::path& folder, std::filesystem::path store);
+  LocalRoot(std::string name, const std::filesystem::path& folder, const std::filesystem::path& store);
 
   const std::string& name() const noexcept { return name_; }
 

@@ -96,8 +96,8 @@ std::optional<DeflateFindings> checked_deflate(std::span<const std::byte> data, 
 }
 
 // Below this everything is simply compressed: a trial would cost as much.
-constexpr std::size_t k_trial_from = 64 * 1024;
-constexpr std::size_t k_sample_bytes = 16 * 1024;
+constexpr std::size_t k_trial_from = std::size_t{64} << 10U;
+constexpr std::size_t k_sample_bytes = std::size_t{16} << 10U;
 // Samples that shrink by less than this are media or archives: deflate would take the time of text for nothing.
 constexpr double k_worth_it = 0.985;
 

@@ -1,159 +1,266 @@
 #include "zip/deflate_stream.hpp"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
-#include "base/error.hpp"
+#include "zip/prefix_code.hpp"
 
 namespace zipmodule::zip {
 namespace {
 
+std::uint64_t load_word(const std::byte* p) noexcept {
+  std::uint64_t word = 0;
+  std::memcpy(&word, p, sizeof word);
+  if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
+  return word;
+}
+
+// The stream's bits, least significant first (RFC 1951, 3.1.1). Past the end come zeros, which overrun() tells.
 class BitReader {
  public:
-  BitReader(std::span<const std::byte> data, std::uint64_t bit) : data_(data), bit_(bit) {}
+  explicit BitReader(std::span<const std::byte> data) : data_(data) {}
 
-  // At most 16 bits, least significant first (RFC 1951, 3.1.1). Zeros past the end: zlib has found the stream whole.
+  // At least 56 bits are in bits() after it.
+  void refill() noexcept {
+    if (data_.size() - at_ >= 8) {
+      buffer_ |= load_word(data_.data() + at_) << count_;
+      at_ += (63 - count_) / 8;
+      count_ |= 56;
+      return;
+    }
+    while (count_ <= 56) {
+      if (at_ < data_.size())
+        buffer_ |= static_cast<std::uint64_t>(data_[at_++]) << count_;
+      else
+        ++missing_bytes_;
+      count_ += 8;
+    }
+  }
+  std::uint64_t bits() const noexcept { return buffer_; }
+  void drop(unsigned count) noexcept {
+    buffer_ >>= count;
+    count_ -= count;
+  }
   unsigned take(unsigned count) noexcept {
-    unsigned window = 0;
-    const std::uint64_t byte = bit_ / 8;
-    for (unsigned i = 0; i < 3 && byte + i < data_.size(); ++i) window |= static_cast<unsigned>(data_[byte + i]) << (8 * i);
-    const unsigned value = (window >> (bit_ % 8)) & ((1U << count) - 1);
-    bit_ += count;
+    const auto value = static_cast<unsigned>(buffer_ & ((std::uint64_t{1} << count) - 1));
+    drop(count);
     return value;
+  }
+
+  // Of the next bit.
+  std::uint64_t position() const noexcept { return (std::uint64_t{at_} + missing_bytes_) * 8 - count_; }
+  bool overrun() const noexcept { return position() > std::uint64_t{data_.size()} * 8; }
+
+  // `count` whole bytes from the next byte border on; empty where there are fewer.
+  std::span<const std::byte> take_bytes(std::size_t count) noexcept {
+    const std::uint64_t begin = (position() + 7) / 8;
+    if (begin > data_.size() || count > data_.size() - begin) return {};
+    buffer_ = 0;
+    count_ = 0;
+    missing_bytes_ = 0;
+    at_ = static_cast<std::size_t>(begin) + count;
+    return data_.subspan(static_cast<std::size_t>(begin), count);
   }
 
  private:
   std::span<const std::byte> data_;
-  std::uint64_t bit_;
+  std::size_t at_ = 0;
+  std::uint64_t buffer_ = 0;
+  unsigned count_ = 0;  // valid bits of buffer_
+  std::size_t missing_bytes_ = 0;
 };
 
-// Whether code lengths make a complete prefix code (RFC 1951, 3.2.2).
-bool complete(std::span<const std::uint8_t> lengths) noexcept {
-  std::uint32_t space = 0;
-  for (const auto length : lengths) {
-    if (length > 0) space += 1U << (15U - length);
-  }
-  return space == 1U << 15U;
-}
-
-// The code that carries the other two codes' lengths (RFC 1951, 3.2.7): 19 symbols, at most 7 bits.
-class PrecodeDecoder {
+// Decodes a stream against the bytes it should give: nothing is written, every symbol is compared. Faster than decoding
+// into a buffer, and an implementation of its own beside the codecs'.
+class Checker {
  public:
-  explicit PrecodeDecoder(const std::array<std::uint8_t, 19>& lengths) {
-    for (const auto length : lengths) ++counts_[length];
-    counts_[0] = 0;
-    std::array<unsigned, 8> next{};
-    for (unsigned length = 1; length < 7; ++length) next[length + 1] = next[length] + counts_[length];
-    for (unsigned symbol = 0; symbol < lengths.size(); ++symbol) {
-      if (lengths[symbol] > 0) symbols_[next[lengths[symbol]]++] = static_cast<std::uint8_t>(symbol);
-    }
-  }
+  Checker(std::span<const std::byte> deflated, std::span<const std::byte> expected)
+      : bits_(deflated), deflated_(deflated), expected_(expected) {}
 
-  // Canonical decoding, a bit at a time (RFC 1951, 3.2.2).
-  unsigned take(BitReader& bits) const noexcept {
-    unsigned code = 0;
-    unsigned first = 0;
-    unsigned index = 0;
-    for (unsigned length = 1; length <= 7; ++length) {
-      code |= bits.take(1);
-      const unsigned count = counts_[length];
-      if (code < first + count) return symbols_[index + (code - first)];
-      index += count;
-      first = (first + count) << 1U;
-      code <<= 1U;
+  DeflateFindings run() {
+    for (bool last = false; !last;) {
+      findings_.last_block_bit = bits_.position();
+      bits_.refill();
+      last = bits_.take(1) == 1;
+      const unsigned type = bits_.take(2);
+      const bool good = type == 0 ? stored_block() : type == 1 ? fixed_block() : type == 2 && dynamic_block();
+      if (!good || bits_.overrun()) return findings_;
     }
-    return 0;  // not reached in a stream that zlib has read
+    findings_.end_bit = bits_.position();
+    findings_.decodes = at_ == expected_.size() && (findings_.end_bit + 7) / 8 == deflated_.size();
+    return findings_;
   }
 
  private:
-  std::array<unsigned, 8> counts_{};
-  std::array<std::uint8_t, 19> symbols_{};
+  struct Codes {
+    PrefixCode literals;
+    PrefixCode distances;
+  };
+
+  static constexpr unsigned k_literal_index_bits = 11;
+  static constexpr unsigned k_distance_index_bits = 8;
+
+  bool stored_block();   // RFC 1951, 3.2.4
+  bool fixed_block();    // 3.2.6
+  bool dynamic_block();  // 3.2.7
+  bool read_lengths(std::span<std::uint8_t> lengths);
+  bool symbols(const Codes& codes);
+  bool copy(std::size_t length, std::size_t distance) noexcept;
+
+  BitReader bits_;
+  std::span<const std::byte> deflated_;
+  std::span<const std::byte> expected_;
+  std::size_t at_ = 0;  // in expected_
+  DeflateFindings findings_;
 };
 
-// Reads the header of a dynamic block (RFC 1951, 3.2.7) and checks its codes.
-bool dynamic_codes_are_portable(BitReader& bits) {
-  static constexpr std::array<std::uint8_t, 19> k_order{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
-  const unsigned literals = bits.take(5) + 257;
-  const unsigned distances = bits.take(5) + 1;
-  const unsigned precode = bits.take(4) + 4;
+bool Checker::stored_block() {
+  const auto header = bits_.take_bytes(4);
+  if (header.empty()) return false;
+  const auto field = [&](std::size_t i) {
+    return static_cast<unsigned>(header[i]) | static_cast<unsigned>(header[i + 1]) << 8U;
+  };
+  const std::size_t length = field(0);
+  if ((field(0) ^ field(2)) != 0xFFFF || length > expected_.size() - at_) return false;
+  const auto data = bits_.take_bytes(length);
+  if (data.size() != length ||
+      !std::equal(data.begin(), data.end(), expected_.begin() + static_cast<std::ptrdiff_t>(at_))) {
+    return false;
+  }
+  at_ += length;
+  return true;
+}
+
+bool Checker::fixed_block() {
+  static const Codes k_fixed = [] {
+    std::array<std::uint8_t, 288> literals;
+    std::fill_n(literals.begin(), 144, std::uint8_t{8});
+    std::fill(literals.begin() + 144, literals.begin() + 256, std::uint8_t{9});
+    std::fill(literals.begin() + 256, literals.begin() + 280, std::uint8_t{7});
+    std::fill(literals.begin() + 280, literals.end(), std::uint8_t{8});
+    std::array<std::uint8_t, 32> distances;
+    distances.fill(5);
+    Codes codes;
+    codes.literals.build(literals, literal_length_meaning(), k_literal_index_bits);
+    codes.distances.build(distances, distance_meaning(), k_distance_index_bits);
+    return codes;
+  }();
+  return symbols(k_fixed);
+}
+
+bool Checker::read_lengths(std::span<std::uint8_t> lengths) {
+  static constexpr std::array<std::uint8_t, 19> k_order{16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
+                                                        11, 4,  12, 3, 13, 2, 14, 1, 15};
   std::array<std::uint8_t, 19> precode_lengths{};
-  for (unsigned i = 0; i < precode; ++i) precode_lengths[k_order[i]] = static_cast<std::uint8_t>(bits.take(3));
-  const PrecodeDecoder decoder(precode_lengths);
-  std::array<std::uint8_t, 288 + 32> lengths{};
-  for (unsigned i = 0; i < literals + distances;) {
-    const unsigned symbol = decoder.take(bits);
-    if (symbol < 16) {
-      lengths[i++] = static_cast<std::uint8_t>(symbol);
+  const unsigned count = bits_.take(4) + 4;
+  for (unsigned i = 0; i < count; ++i) {
+    bits_.refill();
+    precode_lengths[k_order[i]] = static_cast<std::uint8_t>(bits_.take(3));
+  }
+  PrefixCode precode;
+  if (precode.build(precode_lengths, precode_meaning(), 7) == PrefixCode::Fit::oversubscribed) return false;
+  for (std::size_t i = 0; i < lengths.size();) {
+    bits_.refill();
+    const Symbol symbol = precode.decode(bits_.bits());
+    if (!symbol.is_valid() || bits_.overrun()) return false;
+    bits_.drop(symbol.code_bits);
+    if (symbol.base < 16) {
+      lengths[i++] = static_cast<std::uint8_t>(symbol.base);
       continue;
     }
-    const std::uint8_t repeated = symbol == 16 && i > 0 ? lengths[i - 1] : std::uint8_t{0};
-    const unsigned count = symbol == 16 ? 3 + bits.take(2) : symbol == 17 ? 3 + bits.take(3) : 11 + bits.take(7);
-    for (unsigned k = 0; k < count && i < literals + distances; ++k) lengths[i++] = repeated;
+    if (symbol.base == 16 && i == 0) return false;
+    const std::uint8_t repeated = symbol.base == 16 ? lengths[i - 1] : std::uint8_t{0};
+    const std::size_t times = symbol.base == 16   ? 3 + bits_.take(2)
+                              : symbol.base == 17 ? 3 + bits_.take(3)
+                                                  : 11 + bits_.take(7);
+    if (times > lengths.size() - i) return false;
+    std::fill_n(lengths.begin() + static_cast<std::ptrdiff_t>(i), times, repeated);
+    i += times;
   }
-  const std::span all(lengths);
-  const auto distance_lengths = all.subspan(literals, distances);
-  const auto used = std::count_if(distance_lengths.begin(), distance_lengths.end(), [](auto length) { return length > 0; });
-  return used >= 2 && complete(distance_lengths) && complete(all.first(literals));
+  return true;
 }
 
-// zlib's raw inflater, kept per thread: allocating its window for every small entry would cost more than decoding it.
-class Inflater {
- public:
-  Inflater() {
-    if (inflateInit2(&stream_, -MAX_WBITS) != Z_OK) throw Error(ErrorKind::internal, "zlib: out of memory");
+bool Checker::dynamic_block() {
+  thread_local Codes codes;  // 30 KiB: not on the stack of every call
+  std::array<std::uint8_t, 286 + 32> lengths{};
+  const std::size_t literals = bits_.take(5) + 257;
+  const std::size_t distances = bits_.take(5) + 1;
+  if (literals > 286) return false;
+  const auto all = std::span(lengths).first(literals + distances);
+  if (!read_lengths(all)) return false;
+  const auto distance_lengths = all.subspan(literals);
+  const auto fit = codes.literals.build(all.first(literals), literal_length_meaning(), k_literal_index_bits);
+  const auto distance_fit = codes.distances.build(distance_lengths, distance_meaning(), k_distance_index_bits);
+  if (fit == PrefixCode::Fit::oversubscribed || distance_fit == PrefixCode::Fit::oversubscribed) return false;
+  const auto used =
+      std::count_if(distance_lengths.begin(), distance_lengths.end(), [](auto length) { return length > 0; });
+  if (used < 2 || fit != PrefixCode::Fit::complete || distance_fit != PrefixCode::Fit::complete)
+    findings_.portable_codes = false;
+  return symbols(codes);
+}
+
+bool Checker::copy(std::size_t length, std::size_t distance) noexcept {
+  if (distance > at_ || length > expected_.size() - at_) return false;
+  const std::byte* to = expected_.data() + at_;
+  const std::byte* from = to - distance;
+  at_ += length;
+  for (; length >= 8; length -= 8, to += 8, from += 8) {
+    if (load_word(to) != load_word(from)) return false;
   }
-  ~Inflater() { inflateEnd(&stream_); }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
-  z_stream& begin(std::span<const std::byte> in, std::span<std::byte> out) {
-    inflateReset(&stream_);
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(in.data()));  // zlib's API lacks the const
-    stream_.avail_in = static_cast<uInt>(in.size());
-    stream_.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream_.avail_out = static_cast<uInt>(out.size());
-    return stream_;
+  // Most matches in text are shorter than a word: one comparison of the bytes that count, where a word can be read.
+  if (expected_.data() + expected_.size() - to >= 8) {
+    const std::uint64_t counted = (std::uint64_t{1} << (8 * length)) - 1;
+    return ((load_word(to) ^ load_word(from)) & counted) == 0;
   }
+  return std::equal(to, to + length, from);
+}
 
- private:
-  z_stream stream_{};
-};
-
-void check_block_header(std::span<const std::byte> deflated, std::uint64_t bit, DeflateFindings& findings) {
-  BitReader bits(deflated, bit);
-  if (bits.take(1) == 1) findings.last_block_bit = bit;
-  if (bits.take(2) == 2 && !dynamic_codes_are_portable(bits)) findings.portable_codes = false;
+bool Checker::symbols(const Codes& codes) {
+  BitReader bits = bits_;  // a copy that can live in registers
+  const std::byte* expected = expected_.data() + at_;
+  const std::byte* const end = expected_.data() + expected_.size();
+  const auto next = [&] {
+    const Symbol symbol = codes.literals.decode(bits.bits());
+    bits.drop(symbol.code_bits);
+    return symbol;
+  };
+  const auto is_next_literal = [&](Symbol symbol) {
+    return symbol.is_literal() && expected != end && *expected == static_cast<std::byte>(symbol.base);
+  };
+  for (;;) {
+    bits.refill();
+    Symbol symbol = next();
+    // Three codes of at most 15 bits fit into the 56 of a refill; a length and a distance with their extra bits into 48.
+    for (int i = 0; i < 2 && is_next_literal(symbol); ++i) {
+      ++expected;
+      symbol = next();
+    }
+    if (symbol.is_literal()) {
+      if (!is_next_literal(symbol)) return false;
+      ++expected;
+      continue;
+    }
+    at_ = static_cast<std::size_t>(expected - expected_.data());
+    if (!symbol.is_copy()) {
+      bits_ = bits;
+      return symbol.is_end();
+    }
+    bits.refill();
+    const std::size_t length = symbol.base + bits.take(symbol.extra_bits);
+    symbol = codes.distances.decode(bits.bits());
+    if (!symbol.is_copy()) return false;
+    bits.drop(symbol.code_bits);
+    if (!copy(length, symbol.base + bits.take(symbol.extra_bits))) return false;
+    expected += length;
+  }
 }
 
 }  // namespace
 
 DeflateFindings inspect_deflate(std::span<const std::byte> deflated, std::span<const std::byte> expected) {
-  thread_local Inflater inflater;
-  thread_local std::vector<std::byte> decoded;
-  if (decoded.size() < expected.size() + 1) decoded.resize(expected.size() + 1);  // one more: to see a longer output
-  z_stream& stream = inflater.begin(deflated, std::span(decoded).first(expected.size() + 1));
-  DeflateFindings findings;
-  check_block_header(deflated, 0, findings);
-  for (;;) {
-    const int result = inflate(&stream, Z_BLOCK);
-    if (result != Z_OK && result != Z_STREAM_END) return findings;
-    const std::uint64_t bit = std::uint64_t{stream.total_in} * 8 - static_cast<unsigned>(stream.data_type & 7);
-    const bool at_block_end = (stream.data_type & 128) != 0;
-    const bool in_last_block = (stream.data_type & 64) != 0;
-    if (result == Z_STREAM_END || (at_block_end && in_last_block)) {
-      findings.end_bit = bit;
-      break;
-    }
-    if (at_block_end) check_block_header(deflated, bit, findings);
-    else if (stream.avail_out == 0 || stream.avail_in == 0) return findings;  // longer, or not whole
-  }
-  const std::size_t produced = expected.size() + 1 - stream.avail_out;
-  findings.decodes = produced == expected.size() && (findings.end_bit + 7) / 8 == deflated.size() &&
-                     (produced == 0 || std::memcmp(decoded.data(), expected.data(), produced) == 0);
-  return findings;
+  return Checker(deflated, expected).run();
 }
 
 void open_for_joining(std::vector<std::byte>& deflated, const DeflateFindings& findings) {

@@ -28,9 +28,12 @@ constexpr std::int64_t k_second = 1'000'000'000;
 // 100 ns units between 1601-01-01, where NTFS counts from, and 1970-01-01.
 constexpr std::int64_t k_ntfs_epoch = 116'444'736'000'000'000;
 
-std::int64_t floor_seconds(TimeNs time) noexcept {
-  return time >= 0 ? time / k_second : -((-(time + 1)) / k_second) - 1;
+// Rounded down also before 1970: the second a time lies in must not depend on the unit it is written in.
+std::int64_t floor_units(TimeNs time, std::int64_t unit) noexcept {
+  return time >= 0 ? time / unit : -((-(time + 1)) / unit) - 1;
 }
+
+std::int64_t floor_seconds(TimeNs time) noexcept { return floor_units(time, k_second); }
 
 bool fits_timestamp(TimeNs mtime) noexcept {
   const auto seconds = floor_seconds(mtime);
@@ -87,7 +90,7 @@ void put_times(Appender& out, TimeNs mtime) {
   out.u8(1);  // only the modification time follows
   out.u32(static_cast<std::uint32_t>(seconds));
   if (fits_timestamp(mtime)) return;
-  const auto units = static_cast<std::uint64_t>(mtime / 100 + k_ntfs_epoch);
+  const auto units = static_cast<std::uint64_t>(floor_units(mtime, 100) + k_ntfs_epoch);
   out.u16(k_extra_ntfs);
   out.u16(k_extra_ntfs_size - 4);
   out.u32(0);

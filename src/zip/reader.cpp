@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t k_comment_most = 65'535;            // APPNOTE 4.4.12: a 16-bit length
 constexpr std::size_t k_buffer_bytes = std::size_t{1} << 20U;
 // The longest record: fixed part, name, extra fields and comment, each with a 16-bit length.
-constexpr std::size_t k_record_most = k_central_size + 3 * 65'535;
+constexpr std::size_t k_record_most = k_central_size + std::size_t{3} * 65'535;
 
 Error corrupt(const ArchiveFile& file, const std::string& what) {
   return {ErrorKind::corrupt, fmt::format("{}: {}", file.path, what)};
@@ -86,7 +86,16 @@ EndRecord read_end_record(const ArchiveFile& file) {
     std::array<std::byte, k_end64_size> fixed64;
     read_exactly(file, fixed64, *end64_at);
     if (load32(fixed64.data()) != k_end64_signature) throw corrupt(file, "zip64 end record has a wrong signature");
+    const EndRecord plain = end;
     end = {load64(fixed64.data() + 32), load64(fixed64.data() + 48), load64(fixed64.data() + 40)};
+    // Some readers look at zip64 only where a plain field sends them there: they must not see another archive.
+    const auto agrees = [](std::uint64_t plain_field, std::uint64_t field, std::uint64_t see_zip64) {
+      return plain_field == see_zip64 || plain_field == field;
+    };
+    if (!agrees(plain.entries, end.entries, k_zip64_count) || !agrees(plain.central_offset, end.central_offset, k_zip64_size) ||
+        !agrees(plain.central_bytes, end.central_bytes, k_zip64_size)) {
+      throw corrupt(file, "end records contradict each other");
+    }
     central_end = *end64_at;
   }
   if (end.central_offset > central_end || end.central_bytes != central_end - end.central_offset) {
@@ -133,6 +142,7 @@ std::optional<CentralRecord> CentralDirectory::next() {
     if (seen_ != end_.entries) throw corrupt(file_, fmt::format("has {} entries, its end record says {}", seen_, end_.entries));
     return std::nullopt;
   }
+  if (seen_ == end_.entries) throw corrupt(file_, fmt::format("has more than the {} entries its end record says", end_.entries));
   CentralRecord record;
   const auto length = decode_central_record(std::span(buffer_).subspan(used_), record);
   if (!length) throw corrupt(file_, fmt::format("central directory record {} is broken", seen_));
@@ -182,14 +192,13 @@ std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record,
   std::array<std::byte, 24> descriptor{};
   const auto there = static_cast<std::size_t>(std::min<std::uint64_t>(descriptor.size(), file.size_bytes - data_end));
   read_exactly(file, std::span(descriptor).first(there), data_end);
-  const bool has_signature = load32(descriptor.data()) == k_descriptor_signature;
-  const std::size_t fields = has_signature ? 4 : 0;
-  if (load32(descriptor.data() + fields) != record.crc) {
-    throw corrupt(file, fmt::format("entry '{}' has a broken data descriptor", printable(record.name)));
+  for (const std::size_t fields : {4U, 0U}) {
+    const std::byte* p = descriptor.data() + fields;
+    if ((fields == 4 && load32(descriptor.data()) != k_descriptor_signature) || load32(p) != record.crc) continue;
+    if (load64(p + 4) == record.compressed_bytes && load64(p + 12) == record.size_bytes) return data_end + fields + 20;
+    if (load32(p + 4) == record.compressed_bytes && load32(p + 8) == record.size_bytes) return data_end + fields + 12;
   }
-  const bool wide = load64(descriptor.data() + fields + 4) == record.compressed_bytes &&
-                    load64(descriptor.data() + fields + 12) == record.size_bytes;
-  return data_end + fields + 4 + (wide ? 16 : 8);
+  throw corrupt(file, fmt::format("entry '{}' has a broken data descriptor", printable(record.name)));
 }
 
 namespace {
@@ -197,7 +206,7 @@ namespace {
 // Feeds the entry's bytes, a buffer at a time, to `use`.
 template <class Use>
 void for_each_block(const ArchiveFile& file, std::uint64_t offset, std::uint64_t bytes, const std::stop_token& stop, Use use) {
-  thread_local std::vector<std::byte> buffer(256 * 1024);
+  thread_local std::vector<std::byte> buffer(std::size_t{256} << 10U);
   while (bytes > 0) {
     if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
     const auto block = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, buffer.size())));
@@ -224,7 +233,7 @@ class StreamInflater {
 
   // Decodes a block into `totals`. Returns false when the stream has ended, is broken, or passes `most` bytes.
   bool feed(std::span<const std::byte> block, std::uint64_t most, Totals& totals) {
-    thread_local std::vector<std::byte> out(256 * 1024);
+    thread_local std::vector<std::byte> out(std::size_t{256} << 10U);
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(block.data()));  // zlib's API lacks the const
     stream_.avail_in = static_cast<uInt>(block.size());
     do {

@@ -86,8 +86,11 @@ class ReportBuilder {
 // Where every entry lies, to find overlaps once all are known: 16 bytes each.
 using Extents = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
 
-void report_overlaps(Extents& extents, ReportBuilder& report) {
+void report_overlaps(Extents& extents, std::uint64_t central_offset, ReportBuilder& report) {
   std::sort(extents.begin(), extents.end());
+  if (!extents.empty() && extents.back().second > central_offset) {
+    report.add("the last entry overlaps the central directory");
+  }
   for (std::size_t i = 1; i < extents.size(); ++i) {
     if (extents[i].first < extents[i - 1].second) {
       report.add(fmt::format("entries overlap at byte {}", extents[i].first));
@@ -101,17 +104,20 @@ VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std
   VerifyReport result;
   ReportBuilder report;
   Extents extents;
+  std::uint64_t central_offset = 0;
   std::mutex mutex;
   std::condition_variable idle;
   std::size_t running = 0;
   // Enough for every thread to have work waiting; records in flight hold a name each.
-  const std::size_t most_running = 4U * pool.size();
+  const std::size_t most_running = std::size_t{4} * pool.size();
   const auto wait_until_at_most = [&](std::size_t count) {
     std::unique_lock lock(mutex);
     idle.wait(lock, [&] { return running <= count; });
   };
   try {
-    CentralDirectory directory(file, read_end_record(file));
+    const EndRecord end = read_end_record(file);
+    central_offset = end.central_offset;
+    CentralDirectory directory(file, end);
     while (auto record = directory.next()) {
       if (stop.stop_requested()) break;
       ++result.entries;
@@ -144,7 +150,7 @@ VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std
   }
   wait_until_at_most(0);
   if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
-  report_overlaps(extents, report);
+  report_overlaps(extents, central_offset, report);
   result.problems = report.take();
   return result;
 }

@@ -364,7 +364,7 @@ std::uint64_t Pass::finish() {
   const std::uint64_t central_offset = sequencer_.end();
   std::uint64_t at = central_offset;
   std::vector<std::byte> buffer;
-  buffer.reserve(std::min<std::size_t>(k_flush_at + 128 * 1024, entries_.size() * 128 + 128));
+  buffer.reserve(std::min<std::size_t>(k_flush_at + (std::size_t{128} << 10U), entries_.size() * 128 + 128));
   bool any_zip64 = false;
   const auto flush = [&] {
     write(buffer, at);

@@ -181,7 +181,7 @@ void check_store(const Site& site) {
   auto on_disk = site.builds();
   std::sort(on_disk.begin(), on_disk.end());
   std::vector<std::string> known;
-  std::istringstream rows(site.sql("SELECT build_id || '.zip' FROM zipmodule.build ORDER BY 1"));
+  std::istringstream rows(site.sql("SELECT substr(path, length('builds/') + 1) FROM zipmodule.build"));
   for (std::string row; std::getline(rows, row);) known.push_back(row);
   std::sort(known.begin(), known.end());
   CHECK(on_disk == known);

@@ -1,0 +1,429 @@
+#include "zip/writer.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <csignal>
+#include <future>
+#include <mutex>
+#include <semaphore>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/error.hpp"
+#include "support/catch.hpp"
+#include "support/judges.hpp"
+#include "support/temp_dir.hpp"
+#include "support/tree.hpp"
+#include "zip/codec.hpp"
+#include "zip/crc.hpp"
+#include "zip/explorer_inputs.hpp"
+#include "zip/memory_archive.hpp"
+
+namespace zipmodule::zip {
+namespace {
+
+using zipmodule::test::random_bytes;
+using zipmodule::test::TempDir;
+using zipmodule::test::wordy_text;
+
+// Every size at which the writer takes another way, with content that shrinks, doesn't, and does in places.
+std::vector<MemoryEntry> entries_of_all_kinds() {
+  std::vector<MemoryEntry> entries;
+  entries.push_back({"d/", "", k_mtime, true, false});
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{100}, std::size_t{65'536},
+                                 k_chunk_bytes - 1, k_chunk_bytes, k_chunk_bytes + 1, 3 * k_chunk_bytes,
+                                 3 * k_chunk_bytes + 1}) {
+    entries.push_back({fmt::format("d/text{}.txt", size), wordy_text(size, size)});
+    entries.push_back({fmt::format("d/noise{}.jpg", size), random_bytes(size, size)});
+    entries.push_back({fmt::format("d/mixed{}.bin", size), wordy_text(size / 2, size) + random_bytes(size - size / 2, size)});
+  }
+  for (const auto& line : sha256sum_lines(5)) entries.push_back({fmt::format("d/sum{}", entries.size()), line});
+  return entries;
+}
+
+ErrorKind kind_thrown(const EntryList& entries, Content& content, int fd, const WriteSettings& settings = {},
+                      const std::stop_token& stop = {}) {
+  try {
+    write_to(fd, entries, content, settings, stop);
+  } catch (const Error& error) {
+    INFO(error.what());
+    CHECK(std::string(error.what()).size() > 5);
+    return error.kind();
+  }
+  FAIL("nothing thrown");
+  return ErrorKind::internal;
+}
+
+ErrorKind kind_thrown(MemoryContent& content, const WriteSettings& settings = {}, const std::stop_token& stop = {}) {
+  const MemoryFile file;
+  return kind_thrown(content, content, file.fd(), settings, stop);
+}
+
+TEST_CASE("what is written is what was read, at every size, kind and level") {
+  const Level level = GENERATE(Level::store, Level::fast, Level::balanced, Level::small);
+  MemoryContent content(entries_of_all_kinds());
+  const MemoryFile file(write_archive_bytes(content, {level}));
+  const auto records = records_of(file.archive());
+  REQUIRE(records.size() == content.size());
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const MemoryEntry& entry = content.entries()[i];
+    INFO(entry.name);
+    CHECK(records[i].name == entry.name);
+    if (data_of(file.archive(), records[i]) != entry.data) FAIL("other bytes in " << entry.name);
+    CHECK(records[i].crc == crc32(0, bytes_of(entry.data)));
+    CHECK((records[i].flags & k_flag_descriptor) == 0);
+    const bool noise = entry.name.find("noise") != std::string::npos;
+    if (level == Level::store || noise || entry.data.size() < 2) CHECK(records[i].method == 0);
+    if (records[i].method == 8) CHECK(records[i].compressed_bytes < records[i].size_bytes);
+    if (level != Level::store && entry.data.size() >= 1'000 && !noise) CHECK(records[i].method == 8);
+  }
+  const auto report = verify_bytes(file.content());
+  CHECK(problems_of(report).empty());
+  CHECK(report.entries == content.size());
+  CHECK_FALSE(report.fingerprint.empty());
+}
+
+TEST_CASE("other programs find every entry whole") {
+  const Level level = GENERATE(Level::store, Level::small);
+  const TempDir dir("writer");
+  MemoryContent content(entries_of_all_kinds());
+  for (const auto& entry : content.entries()) {
+    if (!entry.directory) zipmodule::test::write_file(dir / "tree" / entry.name, entry.data, entry.mtime / 1'000'000'000);
+  }
+  zipmodule::test::write_file(dir / "x.zip", write_archive_bytes(content, {level}));
+  const auto verdict = zipmodule::test::judge(dir / "x.zip", dir / "tree");
+  INFO(verdict.text());
+  CHECK(verdict.good());
+}
+
+TEST_CASE("the same plan gives the same bytes, at any number of threads and with any budget") {
+  MemoryContent content(entries_of_all_kinds());
+  const std::string expected = write_archive_bytes(content, {Level::fast, 1, 64U << 20U});
+  for (const auto& [threads, budget] : std::vector<std::pair<unsigned, std::uint64_t>>{
+           {1, 1}, {1, 32U << 10U}, {2, 32U << 10U}, {7, 1}, {7, 32U << 10U}, {7, 3U << 20U}, {7, 1U << 30U}}) {
+    INFO(threads << " threads, " << budget << " bytes");
+    CHECK((write_archive_bytes(content, {Level::fast, threads, budget}) == expected));
+  }
+}
+
+// 5 MiB of noise, but for four kilobytes where the samples of the whole look and those of its chunks don't.
+std::string misleading(std::uint64_t seed = 1) {
+  const std::size_t size = 5 * k_chunk_bytes;
+  std::string data = random_bytes(size, seed);
+  data.replace((size - 16'384) / 7, 4'000, 4'000, 'x');
+  return data;
+}
+
+TEST_CASE("an entry whose samples promised what the whole does not keep is stored") {
+  REQUIRE(worth_deflating(5 * k_chunk_bytes, Level::balanced, [data = misleading()](std::uint64_t at, std::span<std::byte> to) {
+    std::copy_n(bytes_of(data).begin() + static_cast<std::ptrdiff_t>(at), to.size(), to.begin());
+  }));
+  MemoryContent content({{"first", wordy_text(3 * k_chunk_bytes)},
+                         {"misleading", misleading()},
+                         {"between", "small"},
+                         {"misleading too", misleading(2)},
+                         {"last", wordy_text(200'000)}});
+  const std::string expected = write_archive_bytes(content, {Level::balanced, 1});
+  const MemoryFile file(expected);
+  const auto records = records_of(file.archive());
+  REQUIRE(records.size() == 5);
+  const std::vector<int> methods{8, 0, 0, 0, 8};
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    CHECK(records[i].method == methods[i]);
+    CHECK((data_of(file.archive(), records[i]) == content.entries()[i].data));
+  }
+  CHECK(verify_bytes(expected).ok());
+  CHECK((write_archive_bytes(content, {Level::balanced, 7, 32U << 10U}) == expected));
+}
+
+TEST_CASE("the second pass for misleading content counts its progress once") {
+  MemoryContent content(std::vector<MemoryEntry>{{"misleading", misleading()}});
+  const MemoryFile file;
+  ThreadPool pool(2);
+  ByteBudget budget(64U << 20U);
+  std::atomic<std::uint64_t> progress{0};
+  WriteOptions options;
+  options.progress = &progress;
+  const auto result = write_archive(file.fd(), "x.zip", content, content, options, {pool, budget}, {});
+  CHECK(progress == content.entries()[0].data.size());
+  CHECK(result.bytes_in == content.entries()[0].data.size());
+  CHECK(result.bytes_out == file.archive().size_bytes);
+}
+
+// A content in which one entry goes wrong.
+class TroubledContent : public MemoryContent {
+ public:
+  enum class Trouble { gone, shrinks, changes, read_error };
+  TroubledContent(std::vector<MemoryEntry> entries, std::size_t troubled, Trouble trouble)
+      : MemoryContent(std::move(entries)), troubled_(troubled), trouble_(trouble) {}
+
+  std::unique_ptr<EntryReader> open(std::size_t index) override {
+    if (index != troubled_) return MemoryContent::open(index);
+    if (trouble_ == Trouble::gone) throw Error(ErrorKind::source_missing, "it is gone");
+    return std::make_unique<TroubledReader>(entries()[index].data, trouble_);
+  }
+
+ private:
+  class TroubledReader : public TextReader {
+   public:
+    TroubledReader(std::string_view text, Trouble trouble) : TextReader(text), text_(text), trouble_(trouble) {}
+    std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+      if (trouble_ == Trouble::read_error && offset + buffer.size() > text_.size() / 2) throw Error(ErrorKind::source_unreadable, "bad sector");
+      const std::size_t n = TextReader::read_at(offset, buffer);
+      const bool at_end = offset + n == text_.size();
+      return trouble_ == Trouble::shrinks && at_end && n > 0 ? n - 1 : n;
+    }
+    void require_unchanged() override {
+      if (trouble_ == Trouble::changes) throw Error(ErrorKind::source_changed, "it changed");
+    }
+
+   private:
+    std::string_view text_;
+    Trouble trouble_;
+  };
+  const std::size_t troubled_;
+  const Trouble trouble_;
+};
+
+std::vector<MemoryEntry> many_entries(std::size_t count, std::size_t size) {
+  std::vector<MemoryEntry> entries;
+  const std::string text = wordy_text(size + 1'000);
+  for (std::size_t i = 0; i < count; ++i) entries.push_back({fmt::format("f{}", i), text.substr(i % 1'000, size)});
+  return entries;
+}
+
+TEST_CASE("a source that shrinks, changes, goes or can't be read ends the archive, at every size and budget") {
+  using Trouble = TroubledContent::Trouble;
+  const auto [trouble, kind] = GENERATE(table<Trouble, ErrorKind>({{Trouble::gone, ErrorKind::source_missing},
+                                                                   {Trouble::shrinks, ErrorKind::source_changed},
+                                                                   {Trouble::changes, ErrorKind::source_changed},
+                                                                   {Trouble::read_error, ErrorKind::source_unreadable}}));
+  const std::size_t size = GENERATE(std::size_t{500}, std::size_t{100'000}, 2 * k_chunk_bytes + 5);
+  const std::uint64_t budget = GENERATE(std::uint64_t{1}, std::uint64_t{32} << 10U, std::uint64_t{64} << 20U);
+  const Level level = GENERATE(Level::store, Level::fast);
+  for (const std::size_t troubled : {0U, 3U, 5U}) {
+    auto entries = many_entries(6, 20'000);
+    entries[troubled].data = wordy_text(size);
+    TroubledContent content(std::move(entries), troubled, trouble);
+    CHECK(kind_thrown(content, {level, 3, budget}) == kind);
+  }
+}
+
+TEST_CASE("an empty source that has changed or gone ends the archive as well") {
+  using Trouble = TroubledContent::Trouble;
+  auto entries = many_entries(3, 10);
+  entries[1].data.clear();
+  TroubledContent changed(entries, 1, Trouble::changes);
+  CHECK(kind_thrown(changed) == ErrorKind::source_changed);
+  TroubledContent gone(entries, 1, Trouble::gone);
+  CHECK(kind_thrown(gone) == ErrorKind::source_missing);
+}
+
+TEST_CASE("an error does not wait for budget that finished pieces behind it hold") {
+  // The first entry fails only when all the budget is with pieces that wait for it to be placed.
+  class Content final : public MemoryContent {
+   public:
+    using MemoryContent::MemoryContent;
+    std::unique_ptr<EntryReader> open(std::size_t index) override {
+      if (index == 0) {
+        opened_behind_.acquire();
+        throw Error(ErrorKind::source_unreadable, "the first");
+      }
+      if (index == 3) opened_behind_.release();
+      return MemoryContent::open(index);
+    }
+
+   private:
+    std::counting_semaphore<> opened_behind_{0};
+  };
+  Content content(many_entries(200, 4'000));
+  CHECK(kind_thrown(content, {Level::balanced, 2, 4 * 9'000}) == ErrorKind::source_unreadable);
+}
+
+TEST_CASE("builds that share threads and a tiny budget all come to their end") {
+  ThreadPool pool(2);
+  ByteBudget budget(32U << 10U);
+  std::vector<std::future<std::string>> builds;
+  for (unsigned i = 0; i < 6; ++i) {
+    builds.push_back(std::async(std::launch::async, [&, i] {
+      MemoryContent content(many_entries(40, 1 + i * 30'000));
+      const MemoryFile file;
+      write_archive(file.fd(), "shared.zip", content, content, {}, {pool, budget}, {});
+      verify_against_plan(file.archive(), content);
+      return problems_of(verify_bytes(file.content()));
+    }));
+  }
+  for (auto& build : builds) CHECK(build.get().empty());
+}
+
+TEST_CASE("one build's error does not disturb another that shares its threads and budget") {
+  ThreadPool pool(3);
+  ByteBudget budget(100'000);
+  auto good = std::async(std::launch::async, [&] {
+    MemoryContent content(many_entries(300, 20'000));
+    const MemoryFile file;
+    write_archive(file.fd(), "good.zip", content, content, {}, {pool, budget}, {});
+    return problems_of(verify_bytes(file.content()));
+  });
+  for (std::size_t i = 0; i < 20; ++i) {
+    TroubledContent content(many_entries(30, 20'000), i, TroubledContent::Trouble::shrinks);
+    const MemoryFile file;
+    CHECK_THROWS_AS(write_archive(file.fd(), "bad.zip", content, content, {}, {pool, budget}, {}), Error);
+  }
+  CHECK(good.get().empty());
+}
+
+TEST_CASE("a stop while it runs ends it soon, without another entry being opened") {
+  class Content final : public MemoryContent {
+   public:
+    using MemoryContent::MemoryContent;
+    std::unique_ptr<EntryReader> open(std::size_t index) override {
+      if (++opened == 20) stop.request_stop();
+      return MemoryContent::open(index);
+    }
+    std::atomic<int> opened{0};
+    std::stop_source stop;
+  };
+  const std::uint64_t budget = GENERATE(std::uint64_t{1}, std::uint64_t{64} << 20U);
+  Content content(many_entries(5'000, 3'000));
+  CHECK(kind_thrown(content, {Level::fast, 3, budget}, content.stop.get_token()) == ErrorKind::stopped);
+  CHECK(content.opened < 20 + 4);  // one more a thread
+}
+
+TEST_CASE("a stop within a large entry ends it between chunks") {
+  class Content final : public MemoryContent {
+   public:
+    using MemoryContent::MemoryContent;
+    std::unique_ptr<EntryReader> open(std::size_t index) override {
+      return std::make_unique<Reader>(*this, entries()[index].data);
+    }
+    std::atomic<int> chunks{0};
+    std::stop_source stop;
+
+   private:
+    class Reader final : public TextReader {
+     public:
+      Reader(Content& content, std::string_view text) : TextReader(text), content_(content) {}
+      std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+        if (buffer.size() == k_chunk_bytes && ++content_.chunks == 3) content_.stop.request_stop();
+        return TextReader::read_at(offset, buffer);
+      }
+
+     private:
+      Content& content_;
+    };
+  };
+  Content content(std::vector<MemoryEntry>{{"large", wordy_text(40 * k_chunk_bytes)}});
+  CHECK(kind_thrown(content, {Level::fast, 2}, content.stop.get_token()) == ErrorKind::stopped);
+  CHECK(content.chunks < 3 + 3);
+}
+
+TEST_CASE("a stop before it begins opens nothing") {
+  TroubledContent content(many_entries(3, 10), 0, TroubledContent::Trouble::gone);
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK(kind_thrown(content, {}, stop.get_token()) == ErrorKind::stopped);
+}
+
+TEST_CASE("a full disk is told as one") {
+  const std::size_t size = GENERATE(std::size_t{0}, std::size_t{300}, 3 * k_chunk_bytes);
+  MemoryContent content(many_entries(4, size));
+  const Fd full(::open("/dev/full", O_RDWR | O_CLOEXEC));
+  REQUIRE(full);
+  CHECK(kind_thrown(content, content, full.get(), {Level::fast, 2, 100'000}) == ErrorKind::disk_full);
+}
+
+TEST_CASE("a write that fails half way is an error at whatever byte it fails") {
+  auto* const old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  MemoryContent content({{"a", wordy_text(500)}, {"b", ""}, {"large", random_bytes(k_chunk_bytes + 5)}, {"z", "end"}});
+  const std::uint64_t whole = write_archive_bytes(content).size();
+  const TempDir dir("limited");
+  for (const std::uint64_t limit : {std::uint64_t{0}, std::uint64_t{10}, std::uint64_t{700}, whole / 2, whole - 23, whole - 1}) {
+    const Fd fd(::open((dir / fmt::format("{}", limit)).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    rlimit limited = before;
+    limited.rlim_cur = limit;
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
+    const ErrorKind kind = kind_thrown(content, content, fd.get());
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(kind == ErrorKind::io);
+  }
+  std::signal(SIGXFSZ, old_handler);
+}
+
+TEST_CASE("a descriptor that can't be written is an error that names the file") {
+  MemoryContent content(many_entries(2, 100));
+  const Fd read_only(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  try {
+    write_to(read_only.get(), content, content);
+    FAIL("written");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::io);
+    CHECK_THAT(error.what(), Catch::Matchers::Contains("memory.zip"));
+  }
+}
+
+TEST_CASE("an archive without entries is an error, or its 22-byte end record where that is allowed") {
+  MemoryContent content({});
+  CHECK(kind_thrown(content) == ErrorKind::empty);
+  WriteSettings settings;
+  settings.allow_empty = true;
+  const std::string archive = write_archive_bytes(content, settings);
+  CHECK(archive.size() == 22);
+  CHECK(verify_bytes(archive).ok());
+  CHECK(verify_bytes(archive).entries == 0);
+}
+
+// Takes every second entry's data from an archive.
+class ReusingContent : public MemoryContent {
+ public:
+  ReusingContent(std::vector<MemoryEntry> entries, const MemoryFile& base)
+      : MemoryContent(std::move(entries)), base_(base.content()), file_(base.archive()), records_(records_of(file_)) {}
+
+  std::optional<RawData> raw(std::size_t index) override {
+    if (index % 2 == 1) return std::nullopt;
+    const CentralRecord& record = records_[index];
+    const auto begin = read_local_header(file_, record);
+    return RawData{std::make_unique<TextReader>(std::string_view(base_).substr(begin, record.compressed_bytes)),
+                   record.compressed_bytes, record.crc, static_cast<Method>(record.method)};
+  }
+  std::unique_ptr<EntryReader> open(std::size_t index) override {
+    if (index % 2 == 0 && !entries()[index].data.empty()) throw Error(ErrorKind::internal, "opened in spite of raw data");
+    return MemoryContent::open(index);
+  }
+
+ private:
+  const std::string base_;
+  const ArchiveFile file_;
+  const std::vector<CentralRecord> records_;
+};
+
+TEST_CASE("entries copied raw give the bytes that compressing them gives") {
+  const MemoryFile base(write_archive_bytes(entries_of_all_kinds()));
+  ReusingContent content(entries_of_all_kinds(), base);
+  for (const std::uint64_t budget : {std::uint64_t{1}, std::uint64_t{64} << 20U}) {
+    CHECK((write_archive_bytes(content, {Level::balanced, 3, budget}) == base.content()));
+  }
+}
+
+TEST_CASE("raw data that ends early is told, not padded") {
+  class Content final : public MemoryContent {
+   public:
+    using MemoryContent::MemoryContent;
+    std::optional<RawData> raw(std::size_t) override {
+      return RawData{std::make_unique<TextReader>("too short"), 10, 0, Method::stored};
+    }
+  };
+  Content content(std::vector<MemoryEntry>{{"a", "0123456789"}});
+  CHECK(kind_thrown(content) == ErrorKind::source_changed);
+}
+
+}  // namespace
+}  // namespace zipmodule::zip
