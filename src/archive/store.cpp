@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "archive/folder_sync.hpp"
 #include "base/error.hpp"
 
 namespace zipmodule::archive {
@@ -29,19 +30,22 @@ std::string random_id() {
   return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
-// mkdir -p, with the new folder's parent synced, so that what is synced inside it can be found after a crash.
-void make_folder(const fs::path& folder) {
+// mkdir -p. Adds the parents of new folders to `unsynced`: until those are synced, a crash may lose what is inside.
+void make_folder(const fs::path& folder, std::set<fs::path>& unsynced) {
   if (::mkdir(folder.c_str(), 0755) == 0) {
-    fsync_or_throw(open_directory(folder.parent_path()).get(), folder.parent_path());
+    unsynced.insert(folder.parent_path());
     return;
   }
   if (errno == EEXIST) return;
   if (errno != ENOENT || folder == folder.root_path()) throw store_error(errno, "create folder " + folder.string());
-  make_folder(folder.parent_path());
-  make_folder(folder);
+  make_folder(folder.parent_path(), unsynced);
+  make_folder(folder, unsynced);
 }
 
-void sync_folder(const fs::path& folder) { fsync_or_throw(open_directory(folder).get(), folder); }
+void sync_or_throw(const std::set<fs::path>& folders) {
+  const auto failed = sync_folders(folders);
+  if (!failed.empty()) throw failed.begin()->second;
+}
 
 std::int64_t mtime_of(const struct stat& s) noexcept {
   return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
@@ -74,15 +78,18 @@ StoredFile TemporaryBuild::publish() {
   if (::fstat(fd_.get(), &s) != 0) throw store_error(errno, "stat " + path_);
   StoredFile stored{id_, build_path(id_), static_cast<std::uint64_t>(s.st_size), mtime_of(s)};
   const fs::path final_path = store_->absolute(stored.path);
-  make_folder(final_path.parent_path());
+  std::set<fs::path> unsynced{final_path.parent_path()};
+  make_folder(final_path.parent_path(), unsynced);
   if (::rename(path_.c_str(), final_path.c_str()) != 0) throw store_error(errno, fmt::format("rename {} to {}", path_, final_path.string()));
   path_.clear();
-  sync_folder(final_path.parent_path());
+  sync_or_throw(unsynced);
   return stored;
 }
 
 Store::Store(fs::path root, std::uint64_t min_free_bytes) : root_(std::move(root)), min_free_bytes_(min_free_bytes) {
-  for (const char* folder : {"builds", "public", "tmp"}) make_folder(root_ / folder);
+  std::set<fs::path> unsynced;
+  for (const char* folder : {"builds", "public", "tmp"}) make_folder(root_ / folder, unsynced);
+  sync_or_throw(unsynced);
 }
 
 std::optional<FileLock> Store::try_lock() const { return FileLock::try_acquire(lock_path()); }
@@ -133,20 +140,46 @@ std::optional<std::string> Store::link_target(const std::string& series, const s
   return text.starts_with(k_up) ? text.substr(k_up.size()) : text;
 }
 
-void Store::switch_link(const std::string& series, const std::string& archive, const std::string& build) const {
-  if (link_target(series, archive) == build) return;
-  const fs::path link = link_path(series, archive);
-  make_folder(link.parent_path());
+std::set<fs::path> Store::rename_link(const Link& wanted) const {
+  if (link_target(wanted.series, wanted.archive) == wanted.build_path) return {};
+  const fs::path link = link_path(wanted.series, wanted.archive);
+  std::set<fs::path> unsynced{link.parent_path()};
+  make_folder(link.parent_path(), unsynced);
   // Made in tmp/ and moved: a crash leaves nothing in public/ that a web server would show.
   const fs::path fresh = root_ / "tmp" / (random_id() + ".link");
-  const std::string target = "../../" + build;
+  const std::string target = "../../" + wanted.build_path;
   if (::symlink(target.c_str(), fresh.c_str()) != 0) throw store_error(errno, "create link " + fresh.string());
   if (::rename(fresh.c_str(), link.c_str()) != 0) {
     const int saved = errno;
     ::unlink(fresh.c_str());
     throw store_error(saved, "switch link " + link.string());
   }
-  sync_folder(link.parent_path());
+  return unsynced;
+}
+
+void Store::switch_link(const std::string& series, const std::string& archive, const std::string& build) const {
+  sync_or_throw(rename_link({series, archive, build}));
+}
+
+std::vector<std::optional<Error>> Store::switch_links(const std::vector<Link>& links) const {
+  std::vector<std::optional<Error>> problems(links.size());
+  std::vector<std::set<fs::path>> unsynced(links.size());
+  std::set<fs::path> folders;
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    try {
+      unsynced[i] = rename_link(links[i]);
+      folders.insert(unsynced[i].begin(), unsynced[i].end());
+    } catch (const Error& error) {
+      problems[i] = error;
+    }
+  }
+  const auto failed = sync_folders(folders);
+  for (const auto& [folder, error] : failed) {
+    for (std::size_t i = 0; i < links.size(); ++i) {
+      if (unsynced[i].contains(folder) && !problems[i]) problems[i] = error;
+    }
+  }
+  return problems;
 }
 
 void Store::remove_link(const std::string& series, const std::string& archive, const std::string& build) const {

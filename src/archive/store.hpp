@@ -12,8 +12,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
+#include "base/error.hpp"
 #include "base/fd.hpp"
 #include "base/file_lock.hpp"
 
@@ -25,6 +28,13 @@ struct StoredFile {
   std::string path;      // relative to the store's root
   std::uint64_t size_bytes = 0;
   std::int64_t mtime_ns = 0;
+};
+
+// What a public name is to point at.
+struct Link {
+  std::string series;
+  std::string archive;
+  std::string build_path;
 };
 
 class Store;
@@ -98,6 +108,9 @@ class Store {
   // Points public/<series>/<archive>.zip at a build, by rename, and syncs the folder. Does nothing if it points there
   // already. Throws Error{payload} for names that publish would not have let in.
   void switch_link(const std::string& series, const std::string& archive, const std::string& build_path) const;
+  // The same for many, with their folders synced together. result[i]: why links[i] was not switched, or is not surely on
+  // the disk; nullopt when all is well. Never throws an Error for what concerns a single link.
+  std::vector<std::optional<Error>> switch_links(const std::vector<Link>& links) const;
   // What the link points at, relative to the root; nullopt if there is none.
   std::optional<std::string> link_target(const std::string& series, const std::string& archive) const;
   // Removes the link if it points at this build.
@@ -114,6 +127,8 @@ class Store {
 
  private:
   friend class TemporaryBuild;
+  // Switches without a sync; returns the folders that need one, none where the link was right already.
+  std::set<std::filesystem::path> rename_link(const Link& link) const;
   std::filesystem::path link_path(const std::string& series, const std::string& archive) const;
 
   const std::filesystem::path root_;

@@ -193,26 +193,35 @@ void Dispatcher::settle_builds(Results builds) {
   if (!ours.empty()) link_and_release(ours, true);
 }
 
+namespace {
+
+queue::Failure link_failure(const queue::Attempt& attempt, const Error& error) {
+  queue::Failure failure;
+  failure.attempt = attempt;
+  failure.attempt.outcome = queue::Outcome::retry;
+  failure.attempt.error_kind = error.code();
+  failure.attempt.error = error.full_text();
+  failure.counts = false;
+  failure.retry_after_seconds = 60;
+  return failure;
+}
+
+}  // namespace
+
 void Dispatcher::link_and_release(Results& committed, bool built_now) {
+  std::vector<archive::Link> links;
+  for (const auto& result : committed) {
+    const auto& build = built_now ? std::get<queue::BuildRecord>(result.what) : std::get<AlreadyBuilt>(result.what).build;
+    links.push_back({result.work.job.series, result.work.job.archive, build.path});
+  }
+  // A lease that ran out here may have been taken over, and a newer build linked; release() tells, repair_link mends.
+  const auto problems = site_.store().switch_links(links);
   Results failures;
   Results linked;
-  for (auto& result : committed) {
-    const auto& path = built_now ? std::get<queue::BuildRecord>(result.what).path : std::get<AlreadyBuilt>(result.what).build.path;
-    try {
-      // A lease that ran out here may have been taken over, and a newer build linked; release() tells, repair_link mends.
-      site_.store().switch_link(result.work.job.series, result.work.job.archive, path);
-      linked.push_back(std::move(result));
-    } catch (const Error& error) {
-      queue::Failure failure;
-      failure.attempt = result.attempt;
-      failure.attempt.outcome = queue::Outcome::retry;
-      failure.attempt.error_kind = error.code();
-      failure.attempt.error = error.full_text();
-      failure.counts = false;
-      failure.retry_after_seconds = 60;
-      result.what = std::move(failure);
-      failures.push_back(std::move(result));
-    }
+  for (std::size_t i = 0; i < committed.size(); ++i) {
+    AttemptResult& result = committed[i];
+    if (problems[i]) result.what = link_failure(result.attempt, *problems[i]);
+    (problems[i] ? failures : linked).push_back(std::move(result));
   }
   if (!linked.empty()) {
     const auto released = with_database([&] {

@@ -1,0 +1,46 @@
+"""Runs one command and appends what it took to a file of JSON lines.
+
+measure.py RECORDS SLICE WHO RESULT -- COMMAND...
+
+Wall clock; CPU and peak memory of the command by wait4; the bytes of RESULT, a file or a tree ('-': none). The command's
+output is thrown away, its errors are shown.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+
+def bytes_of(path):
+    if not os.path.isdir(path):
+        return os.path.getsize(path)
+    return sum(
+        os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(path) for name in names
+    )
+
+
+def main():
+    records, slice_name, who, result = sys.argv[1:5]
+    command = sys.argv[6:]
+    began = time.perf_counter()
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - began
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        sys.exit(f"bench: {who} ended with {child.returncode}: {' '.join(command[:6])}")
+    record = {
+        "slice": slice_name,
+        "who": who,
+        "wall": wall,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "rss": usage.ru_maxrss * 1024,
+        "bytes": 0 if result == "-" else bytes_of(result),
+    }
+    with open(records, "a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+main()
