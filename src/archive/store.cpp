@@ -33,6 +33,8 @@ std::string random_id() {
 // mkdir -p. Adds the parents of new folders to `unsynced`: until those are synced, a crash may lose what is inside.
 void make_folder(const fs::path& folder, std::set<fs::path>& unsynced) {
   if (::mkdir(folder.c_str(), 0755) == 0) {
+    // The web server reads it whatever cron's umask is.
+    if (::chmod(folder.c_str(), 0755) != 0) throw store_error(errno, "chmod " + folder.string());
     unsynced.insert(folder.parent_path());
     return;
   }
@@ -119,7 +121,6 @@ TemporaryBuild Store::create_temporary() const {
   // O_RDWR: the finished file is read back before it is published.
   Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!fd) throw store_error(errno, "create " + path);
-  // The web server reads it whatever cron's umask is.
   if (::fchmod(fd.get(), 0644) != 0) throw store_error(errno, "chmod " + path);
   return {*this, std::move(id), std::move(path), std::move(fd)};
 }

@@ -173,6 +173,23 @@ TEST_CASE("a damaged previous build is never reused") {
   CHECK(verdict.good());
 }
 
+TEST_CASE("a web server may read the store whatever the umask of the run was") {
+  const Site site;
+  write_file(site.content("a.txt"), "a");
+  site.publish("series", "a", "a.txt");
+  Command command = site.command({"run"});
+  command.argv.insert(command.argv.begin(), {"sh", "-c", "umask 077; exec \"$@\"", "sh"});
+  const Result result = run(command);
+  INFO(result.text());
+  REQUIRE(result.exit_code == 0);
+  const fs::path build = fs::canonical(site.link("series", "a"));
+  for (const fs::path& folder : {site.store("public"), site.store("public/series"), build.parent_path()}) {
+    INFO(folder);
+    CHECK((fs::status(folder).permissions() & fs::perms::others_exec) != fs::perms::none);
+  }
+  CHECK((fs::status(build).permissions() & fs::perms::others_read) != fs::perms::none);
+}
+
 TEST_CASE("what a killed run left in tmp is swept by the next") {
   const Site site;
   fs::create_directories(site.store("tmp"));
