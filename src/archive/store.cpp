@@ -31,14 +31,15 @@ std::string random_id() {
 
 // mkdir -p, with the new folder's parent synced, so that what is synced inside it can be found after a crash.
 void make_folder(const fs::path& folder) {
-  if (::mkdir(folder.c_str(), 0755) == 0) {
-    fsync_or_throw(open_directory(folder.parent_path()).get(), folder.parent_path());
-    return;
+  int error = ::mkdir(folder.c_str(), 0755) == 0 ? 0 : errno;
+  if (error == ENOENT && folder != folder.root_path()) {
+    make_folder(folder.parent_path());
+    // Once more, and no oftener: below a symlink to a disk that is not mounted it fails for ever.
+    error = ::mkdir(folder.c_str(), 0755) == 0 ? 0 : errno;
   }
-  if (errno == EEXIST) return;
-  if (errno != ENOENT || folder == folder.root_path()) throw store_error(errno, "create folder " + folder.string());
-  make_folder(folder.parent_path());
-  make_folder(folder);
+  if (error == EEXIST) return;
+  if (error != 0) throw store_error(error, "create folder " + folder.string());
+  fsync_or_throw(open_directory(folder.parent_path()).get(), folder.parent_path());
 }
 
 void sync_folder(const fs::path& folder) { fsync_or_throw(open_directory(folder).get(), folder); }
