@@ -56,6 +56,13 @@ void unlink_or_throw(const fs::path& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw store_error(errno, "remove " + path.string());
 }
 
+fs::directory_iterator list_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  if (error) throw store_error(error.value(), "list folder " + folder.string());
+  return entries;
+}
+
 }  // namespace
 
 std::string build_path(const std::string& build_id) {
@@ -165,17 +172,19 @@ void Store::remove_build(const std::string& build) const { unlink_or_throw(absol
 
 std::size_t Store::sweep_temporaries() const {
   std::size_t removed = 0;
-  for (const auto& entry : fs::directory_iterator(root_ / "tmp")) {
-    unlink_or_throw(entry.path());
+  for (const auto& entry : list_folder(root_ / "tmp")) {
+    std::error_code error;
+    fs::remove_all(entry, error);  // a folder of someone's must not keep every run from its work
+    if (error) throw store_error(error.value(), "remove " + entry.path().string());
     ++removed;
   }
   return removed;
 }
 
 void Store::for_each_build(const std::function<void(const std::string&, const std::string&)>& visit) const {
-  for (const auto& folder : fs::directory_iterator(root_ / "builds")) {
+  for (const auto& folder : list_folder(root_ / "builds")) {
     if (!folder.is_directory()) continue;
-    for (const auto& file : fs::directory_iterator(folder)) {
+    for (const auto& file : list_folder(folder)) {
       const std::string id = file.path().stem().string();
       if (file.path().extension() == k_suffix && id.size() == k_id_digits) visit(id, fs::relative(file.path(), root_).string());
     }
