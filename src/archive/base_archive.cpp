@@ -45,6 +45,9 @@ BaseArchive::BaseArchive(const std::string& path, const zip::EntryList& plan, zi
     const bool known_method = record->method == static_cast<std::uint16_t>(zip::Method::stored) ||
                               record->method == static_cast<std::uint16_t>(zip::Method::deflated);
     if (!known_method || (record->flags & zip::k_flag_encrypted) != 0 || record->size_bytes == 0) continue;
+    // Deflate that did not shrink is never ours; its local header could even need zip64 where the size does not say so.
+    const bool deflated = record->method == static_cast<std::uint16_t>(zip::Method::deflated);
+    if (deflated && record->compressed_bytes >= record->size_bytes) continue;
     std::string name = record->name;
     records_.emplace(std::move(name), std::move(*record));
   }
