@@ -39,7 +39,7 @@ Fd open_base(const std::string& path) {
 }  // namespace
 
 BaseArchive::BaseArchive(const std::string& path, const zip::EntryList& plan, zip::Content& content)
-    : plan_(plan), content_(content), fd_(open_base(path)), file_(zip::open_archive(fd_.get(), path)) {
+    : plan_(plan), content_(content), fd_(open_base(path)), file_(zip::open_archive(fd_.get(), path)), reused_(plan.size()) {
   zip::CentralDirectory directory(file_, zip::read_end_record(file_));
   while (auto record = directory.next()) {
     const bool known_method = record->method == static_cast<std::uint16_t>(zip::Method::stored) ||
@@ -61,7 +61,7 @@ std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
   if (record.size_bytes != entry.size_bytes || floor_seconds(record.mtime) != floor_seconds(entry.mtime)) return std::nullopt;
   const std::uint64_t data = zip::read_local_header(file_, record);
   zip::verify_data(file_, record, data, {});
-  ++reused_;
+  reused_[index] = true;
   return zip::RawData{std::make_unique<RangeReader>(file_, data), record.compressed_bytes, record.crc,
                       static_cast<zip::Method>(record.method)};
 }
