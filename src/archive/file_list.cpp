@@ -31,6 +31,8 @@ Listed parse_element(const nlohmann::json& element, std::size_t index) {
   }
   const std::string source = element.value("source", "");
   if (source.empty()) throw bad_element(index, ".source: is required");
+  // The system would take what is before it for the path.
+  if (source.find('\0') != std::string::npos) throw bad_element(index, ".source: must not contain NUL");
   Listed listed = parse_source(source);
   listed.destination = trim_slashes(element.value("destination", ""));
   listed.name = element.value("name", "");
