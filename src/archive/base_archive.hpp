@@ -1,11 +1,13 @@
 // An older archive whose unchanged entries are copied instead of made again.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/fd.hpp"
 #include "zip/entry.hpp"
@@ -25,7 +27,8 @@ class BaseArchive final : public zip::Content {
   // Throws Error{corrupt} where the base's data is not what its CRC says.
   std::optional<zip::RawData> raw(std::size_t index) override;
 
-  std::uint64_t reused() const noexcept { return reused_; }
+  // How many entries came from the base; one that was asked for again in a second pass counts once.
+  std::uint64_t reused() const noexcept { return static_cast<std::uint64_t>(std::count(reused_.begin(), reused_.end(), true)); }
 
  private:
   const zip::EntryList& plan_;
@@ -33,7 +36,7 @@ class BaseArchive final : public zip::Content {
   Fd fd_;
   zip::ArchiveFile file_;
   std::unordered_map<std::string, zip::CentralRecord> records_;
-  std::uint64_t reused_ = 0;
+  std::vector<bool> reused_;  // by entry
 };
 
 }  // namespace zipmodule::archive

@@ -83,6 +83,8 @@ class ListReader final : public nlohmann::json_sax<nlohmann::json> {
   Listed listed() const {
     const std::size_t index = list_.size();
     if (source_.empty()) throw bad_element(index, ".source: is required");
+    // The system would take what is before it for the path.
+    if (source_.find('\0') != std::string::npos) throw bad_element(index, ".source: must not contain NUL");
     Listed listed = parse_source(source_);
     listed.destination = trim_slashes(destination_);
     listed.name = name_;

@@ -124,7 +124,9 @@ class Planner::FolderVisitor final : public storage::Visitor {
   void found(const std::string& path, const storage::FileStatus& status) override {
     planner_.add_entry(join(prefix_, path), join(base_, path), root_, status);
   }
-  void problem(const Error& error) override { planner_.note_missing(error, error.what()); }
+  void problem(const std::string& path, const Error& error) override {
+    planner_.note_missing(error, fmt::format("{}:{}", planner_.plan_->roots_[root_]->name(), join(base_, path)));
+  }
 
  private:
   Planner& planner_;

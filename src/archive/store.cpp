@@ -32,16 +32,17 @@ std::string random_id() {
 
 // mkdir -p. Adds the parents of new folders to `unsynced`: until those are synced, a crash may lose what is inside.
 void make_folder(const fs::path& folder, std::set<fs::path>& unsynced) {
-  if (::mkdir(folder.c_str(), 0755) == 0) {
-    // The web server reads it whatever cron's umask is.
-    if (::chmod(folder.c_str(), 0755) != 0) throw store_error(errno, "chmod " + folder.string());
-    unsynced.insert(folder.parent_path());
-    return;
+  int error = ::mkdir(folder.c_str(), 0755) == 0 ? 0 : errno;
+  if (error == ENOENT && folder != folder.root_path()) {
+    make_folder(folder.parent_path(), unsynced);
+    // Once more, and no oftener: below a symlink to a disk that is not mounted it fails for ever.
+    error = ::mkdir(folder.c_str(), 0755) == 0 ? 0 : errno;
   }
-  if (errno == EEXIST) return;
-  if (errno != ENOENT || folder == folder.root_path()) throw store_error(errno, "create folder " + folder.string());
-  make_folder(folder.parent_path(), unsynced);
-  make_folder(folder, unsynced);
+  if (error == EEXIST) return;
+  if (error != 0) throw store_error(error, "create folder " + folder.string());
+  // The web server reads it whatever cron's umask is.
+  if (::chmod(folder.c_str(), 0755) != 0) throw store_error(errno, "chmod " + folder.string());
+  unsynced.insert(folder.parent_path());
 }
 
 void sync_or_throw(const std::set<fs::path>& folders) {
@@ -59,6 +60,13 @@ bool plain_name(const std::string& name) noexcept {
 
 void unlink_or_throw(const fs::path& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw store_error(errno, "remove " + path.string());
+}
+
+fs::directory_iterator list_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  if (error) throw store_error(error.value(), "list folder " + folder.string());
+  return entries;
 }
 
 }  // namespace
@@ -198,17 +206,19 @@ void Store::remove_build(const std::string& build) const { unlink_or_throw(absol
 
 std::size_t Store::sweep_temporaries() const {
   std::size_t removed = 0;
-  for (const auto& entry : fs::directory_iterator(root_ / "tmp")) {
-    unlink_or_throw(entry.path());
+  for (const auto& entry : list_folder(root_ / "tmp")) {
+    std::error_code error;
+    fs::remove_all(entry, error);  // a folder of someone's must not keep every run from its work
+    if (error) throw store_error(error.value(), "remove " + entry.path().string());
     ++removed;
   }
   return removed;
 }
 
 void Store::for_each_build(const std::function<void(const std::string&, const std::string&)>& visit) const {
-  for (const auto& folder : fs::directory_iterator(root_ / "builds")) {
+  for (const auto& folder : list_folder(root_ / "builds")) {
     if (!folder.is_directory()) continue;
-    for (const auto& file : fs::directory_iterator(folder)) {
+    for (const auto& file : list_folder(folder)) {
       const std::string id = file.path().stem().string();
       if (file.path().extension() == k_suffix && id.size() == k_id_digits) visit(id, fs::relative(file.path(), root_).string());
     }

@@ -202,7 +202,7 @@ class LocalRoot::Walk {
         }
         if (child.status.type == FileType::other) throw wrong_type(name(child_below));
       } catch (const Error& error) {
-        visitor_.problem(error);
+        visitor_.problem(child_below, error);
         continue;
       }
       child.sort_key = child.status.type == FileType::directory ? child_name + "/" : child_name;
@@ -225,7 +225,7 @@ class LocalRoot::Walk {
                                  : Fd(open_beneath(parent.get(), child.name, flags | O_NOFOLLOW, root_.confinement_));
       if (!fd) throw source_error(errno, name(child_below));
     } catch (const Error& error) {
-      visitor_.problem(error);
+      visitor_.problem(child_below, error);
       return;
     }
     folder(std::move(fd), child_below);

@@ -56,9 +56,9 @@ class Visitor {
   virtual ~Visitor() = default;
   // `path` is relative to the walked folder, without a trailing '/'. A directory comes before what is in it.
   virtual void found(const std::string& path, const FileStatus& status) = 0;
-  // Something that can't be listed: Error{source_missing} for a dangling symlink or what vanished meanwhile. Throw to
-  // end the walk, return to leave it out.
-  virtual void problem(const Error& error) = 0;
+  // Something that can't be listed: Error{source_missing} for a dangling symlink or what vanished meanwhile. `path` as
+  // above. Throw to end the walk, return to leave it out.
+  virtual void problem(const std::string& path, const Error& error) = 0;
 };
 
 // Thread-safe after construction. Paths are relative to the root, without a leading '/', '.' or '..' component; symlinks

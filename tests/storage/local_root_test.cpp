@@ -281,7 +281,10 @@ class Recorder final : public Visitor {
     seen.push_back(path + (status.type == FileType::directory ? "/" : ""));
     if (on_found) on_found(path);
   }
-  void problem(const Error& error) override { problems.push_back(fmt::format("{}: {}", error.code(), error.what())); }
+  void problem(const std::string& path, const Error& error) override {
+    CHECK_THAT(error.what(), Contains(path));
+    problems.push_back(fmt::format("{}: {}", error.code(), error.what()));
+  }
 
   std::vector<std::string> seen;
   std::vector<std::string> problems;

@@ -1,0 +1,264 @@
+#include "archive/plan.hpp"
+
+#include <sys/stat.h>
+
+#include <string>
+#include <vector>
+
+#include "archive/site.hpp"
+
+namespace zipmodule::archive {
+namespace {
+
+namespace fs = std::filesystem;
+using Catch::Matchers::Contains;
+using Names = std::vector<std::string>;
+
+struct Content {
+  Content() {
+    site.file("default/album/b.txt");
+    site.file("default/album/a.txt");
+    site.file("default/album/sub/c.txt");
+    fs::create_directories(site.dir / "default/album/void");
+    site.file("default/cover.jpg");
+    site.file("media/cover.jpg", "another");
+  }
+  TestSite site;
+};
+
+TEST_CASE("lists become entries, in their order") {
+  const Content content;
+  const auto [json, names] = GENERATE(table<std::string, Names>({
+      {R"([{"source": "cover.jpg"}])", {"cover.jpg"}},
+      {R"([{"source": "album"}])", {"album/", "album/a.txt", "album/b.txt", "album/sub/", "album/sub/c.txt", "album/void/"}},
+      {R"([{"source": "album/"}])", {"a.txt", "b.txt", "sub/", "sub/c.txt", "void/"}},
+      {R"([{"source": "album/sub"}])", {"sub/", "sub/c.txt"}},
+      {R"([{"source": "album/sub", "name": "s"}])", {"s/", "s/c.txt"}},
+      {R"([{"source": "album/sub", "destination": "x/y"}])", {"x/y/sub/", "x/y/sub/c.txt"}},
+      {R"([{"source": "album/sub/", "destination": "x"}])", {"x/c.txt"}},
+      {R"([{"source": "album/void"}])", {"void/"}},
+      {R"([{"source": "album/a.txt", "name": "z.txt", "destination": "d"}])", {"d/z.txt"}},
+      {R"([{"source": "media:"}])", {"cover.jpg"}},
+      {R"([{"source": "cover.jpg"}, {"source": "media:cover.jpg"}])", {"cover.jpg", "cover (1).jpg"}},
+      {R"([{"source": "media:cover.jpg"}, {"source": "cover.jpg", "destination": "d"}])", {"cover.jpg", "d/cover.jpg"}},
+      {R"([{"source": "album/a.txt"}, {"source": "album/a.txt"}])", {"a.txt", "a (1).txt"}},
+      {R"([{"source": "album/sub"}, {"source": "album/void", "name": "sub"}])", {"sub/", "sub/c.txt"}},
+      {"[]", {}},
+  }));
+  CAPTURE(json);
+  CHECK(content.site.names(json) == names);
+}
+
+TEST_CASE("an entry says what its source is") {
+  const Content content;
+  const fs::path path = content.site.dir / "default/cover.jpg";
+  fs::permissions(path, static_cast<fs::perms>(04755));
+  test::set_mtime(path, 1'234'567'890, 123'456'789);
+  const auto plan = content.site.plan(R"([{"source": "cover.jpg", "name": "c"}, {"source": "album/void"}])");
+  const auto file = plan->at(0);
+  CHECK(file.size_bytes == 7);
+  CHECK(file.mtime == 1'234'567'890'123'456'789);
+  CHECK(file.executable);
+  CHECK_FALSE(file.directory);
+  CHECK(plan->at(1).directory);
+  CHECK_FALSE(plan->at(1).executable);
+  CHECK(plan->source_name(0) == "default:cover.jpg");
+  CHECK(plan->source_name(1) == "default:album/void");
+  CHECK(plan->content_bytes() == 7);
+  CHECK(plan->files() == 1);
+}
+
+TEST_CASE("an entry's source is opened, whatever its name in the archive became") {
+  const Content content;
+  const auto plan = content.site.plan(R"([{"source": "cover.jpg"}, {"source": "media:cover.jpg"},
+                                          {"source": "album/a.txt", "name": "very else", "destination": "d"}])");
+  const Names expected{"content", "another", "content"};
+  for (std::size_t i = 0; i < plan->size(); ++i) {
+    std::string text(7, '\0');
+    CHECK(plan->open(i)->read_at(0, std::as_writable_bytes(std::span(text))) == 7);
+    CHECK(text == expected[i]);
+  }
+}
+
+TEST_CASE("a source that changed after it was listed is not opened") {
+  const Content content;
+  const auto plan = content.site.plan(R"([{"source": "album/"}])");
+  content.site.file("default/album/a.txt", "longer content");
+  CHECK(error_of([&] { plan->open(0); }).kind() == ErrorKind::source_changed);
+  fs::remove(content.site.dir / "default/album/b.txt");
+  CHECK(error_of([&] { plan->open(1); }).kind() == ErrorKind::source_missing);
+  // The same name, size and time, but another file.
+  content.site.file("default/album/new", "content");
+  fs::rename(content.site.dir / "default/album/new", content.site.dir / "default/album/sub/c.txt");
+  CHECK(error_of([&] { plan->open(3); }).kind() == ErrorKind::source_changed);
+}
+
+TEST_CASE("a root that this host does not have is an error that names both") {
+  const Content content;
+  const Error error = error_of([&] { content.site.plan(R"([{"source": "cover.jpg"}, {"source": "video:x"}])"); });
+  CHECK(error.kind() == ErrorKind::config);
+  CHECK_THAT(error.what(), Contains("'video'") && Contains("testhost"));
+  CHECK_THAT(error.hint(), Contains("content.roots.video"));
+}
+
+TEST_CASE("limits are told with their figure and their key, and hold exactly") {
+  Content content;
+  const std::string json = R"([{"source": "album"}])";  // six entries of 21 bytes, three folders deep at most
+  content.site.options.max_entries = 6;
+  content.site.options.max_bytes = 21;
+  content.site.options.max_depth = 2;
+  CHECK(content.site.names(json).size() == 6);
+
+  content.site.options.max_entries = 5;
+  Error error = error_of([&] { content.site.plan(json); });
+  CHECK(error.kind() == ErrorKind::limit);
+  CHECK_THAT(error.full_text(), Contains("5") && Contains("limits.max_entries"));
+
+  content.site.options.max_entries = 6;
+  content.site.options.max_bytes = 20;
+  error = error_of([&] { content.site.plan(json); });
+  CHECK(error.kind() == ErrorKind::limit);
+  CHECK_THAT(error.full_text(), Contains("20") && Contains("limits.max_bytes"));
+
+  content.site.options.max_bytes = 21;
+  content.site.options.max_depth = 1;
+  error = error_of([&] { content.site.plan(json); });
+  CHECK(error.kind() == ErrorKind::limit);
+  CHECK_THAT(error.full_text(), Contains("1") && Contains("limits.max_depth"));
+}
+
+TEST_CASE("sparse files count with their logical size") {
+  Content content;
+  fs::resize_file(content.site.dir / "default/cover.jpg", std::uintmax_t{300} << 30U);
+  CHECK(error_of([&] { content.site.plan(R"([{"source": "cover.jpg"}])"); }).kind() == ErrorKind::limit);
+}
+
+TEST_CASE("a missing source is an error by name") {
+  const Content content;
+  const Error error = error_of([&] { content.site.plan(R"([{"source": "cover.jpg"}, {"source": "media:gone.jpg"}])"); });
+  CHECK(error.kind() == ErrorKind::source_missing);
+  CHECK_THAT(error.what(), Contains("media:gone.jpg"));
+}
+
+TEST_CASE("with 'skip' what is missing is listed in an entry of its own, by 'root:path'") {
+  Content content;
+  content.site.options.skip_missing = true;
+  fs::create_symlink("nowhere", content.site.dir / "default/album/dangling");
+  const auto plan = content.site.plan(R"([{"source": "media:gone.jpg"}, {"source": "album/"}, {"source": "none/at/all"}])");
+  CHECK(plan->missing() == Names{"media:gone.jpg", "default:album/dangling", "default:none/at/all"});
+  const std::size_t last = plan->size() - 1;
+  CHECK(plan->at(last).name == k_missing_entry);
+  CHECK(plan->source_name(last) == k_missing_entry);
+  std::string text(plan->at(last).size_bytes, '\0');
+  const auto reader = plan->open(last);
+  CHECK(reader->read_at(0, std::as_writable_bytes(std::span(text))) == text.size());
+  CHECK(reader->read_at(text.size(), std::as_writable_bytes(std::span(text))) == 0);
+  reader->require_unchanged();
+  CHECK_THAT(text, Contains("\nmedia:gone.jpg\n") && Contains("\ndefault:album/dangling\n") && Contains("\ndefault:none/at/all\n"));
+}
+
+TEST_CASE("with 'skip' the list of what is missing gives way to a source of its name") {
+  Content content;
+  content.site.options.skip_missing = true;
+  content.site.file("default/MISSING-FILES.txt");
+  CHECK(content.site.names(R"([{"source": "MISSING-FILES.txt"}, {"source": "gone"}])") ==
+        Names{"MISSING-FILES.txt", "MISSING-FILES (1).txt"});
+}
+
+TEST_CASE("with 'skip' an archive of which nothing is there is an error, and so is what is there and can't be read") {
+  Content content;
+  content.site.options.skip_missing = true;
+  Error error = error_of([&] { content.site.plan(R"([{"source": "gone"}, {"source": "media:gone too"}])"); });
+  CHECK(error.kind() == ErrorKind::empty);
+  CHECK_THAT(error.what(), Contains("default:gone"));
+  ::mkfifo((content.site.dir / "default/album/fifo").c_str(), 0644);
+  error = error_of([&] { content.site.plan(R"([{"source": "album"}])"); });
+  CHECK(error.kind() == ErrorKind::source_type);
+  CHECK_THAT(error.what(), Contains("default:album/fifo"));
+}
+
+TEST_CASE("a file listed as 'file/' is an error that says so") {
+  const Content content;
+  const Error error = error_of([&] { content.site.plan(R"([{"source": "cover.jpg/"}])"); });
+  CHECK(error.kind() == ErrorKind::source_type);
+}
+
+TEST_CASE("a source whose name is not UTF-8 is an error that names it, unless it is given another") {
+  const Content content;
+  content.site.file("default/odd/caf\xe9.txt");
+  const Error error = error_of([&] { content.site.plan(R"([{"source": "odd"}])"); });
+  CHECK(error.kind() == ErrorKind::source_name);
+  CHECK_THAT(error.what(), Contains("not UTF-8") && Contains("default:odd/caf"));
+}
+
+TEST_CASE("a backslash or control character in a source's name is an error that names it") {
+  const Content content;
+  for (const std::string name : {"a\\b", "a\nb", "\x1b[31m"}) {
+    content.site.file("default/odd/" + name);
+    CHECK(error_of([&] { content.site.plan(R"([{"source": "odd"}])"); }).kind() == ErrorKind::source_name);
+    fs::remove_all(content.site.dir / "default/odd");
+  }
+}
+
+TEST_CASE("what would be both a file and a folder is an error") {
+  const Content content;
+  const Error error =
+      error_of([&] { content.site.plan(R"([{"source": "cover.jpg", "name": "album"}, {"source": "album"}])"); });
+  CHECK(error.kind() == ErrorKind::name_conflict);
+}
+
+TEST_CASE("duplicates are renamed and told, or an error where that was chosen") {
+  Content content;
+  const std::string json = R"([{"source": "cover.jpg"}, {"source": "media:cover.jpg"}])";
+  const auto warnings = content.site.plan(json)->warnings();
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Contains("'cover.jpg'") && Contains("'cover (1).jpg'"));
+  content.site.options.on_duplicate = zip::OnDuplicate::fail;
+  CHECK(error_of([&] { content.site.plan(json); }).kind() == ErrorKind::name_conflict);
+}
+
+TEST_CASE("names that trouble Windows are told, and replaced where that was chosen") {
+  Content content;
+  content.site.file("default/w/what?.txt");
+  content.site.file("default/w/what*.txt");
+  content.site.file("default/w/" + std::string(245, 'n'));
+  const std::string json = R"([{"source": "w/"}])";
+  CHECK(content.site.plan(json)->warnings().size() == 3);
+  content.site.options.portable_names = true;
+  CHECK(content.site.names(json) == Names{std::string(245, 'n'), "what_.txt", "what_ (1).txt"});
+}
+
+TEST_CASE("warnings are a thousand at most") {
+  const Content content;
+  for (int i = 0; i < 1'100; ++i) content.site.file("default/w/" + std::to_string(i) + "?", "");
+  CHECK(content.site.plan(R"([{"source": "w"}])")->warnings().size() == 1'000);
+}
+
+TEST_CASE("the store is never a source") {
+  TestSite site;
+  Roots roots;
+  roots.try_emplace("default", "default", site.dir.path(), site.dir / "store");
+  for (const char* json : {R"([{"source": "store"}])", R"([{"source": "store/builds/"}])", R"([{"source": "default:"}])"}) {
+    const Error error = error_of([&] { make_plan(parse_file_list(json), roots, site.options, {}); });
+    CHECK(error.kind() == ErrorKind::source_outside);
+  }
+}
+
+TEST_CASE("the excluded file is left out wherever it is met") {
+  Content content;
+  struct stat s {};
+  REQUIRE(::stat((content.site.dir / "default/album/a.txt").c_str(), &s) == 0);
+  content.site.options.excluded = {s.st_dev, s.st_ino};
+  CHECK(content.site.names(R"([{"source": "album/"}, {"source": "album/a.txt"}])") == Names{"b.txt", "sub/", "sub/c.txt", "void/"});
+}
+
+TEST_CASE("a stop ends the planning") {
+  const Content content;
+  std::stop_source stop;
+  stop.request_stop();
+  const auto list = parse_file_list(R"([{"source": "album"}])");
+  CHECK(error_of([&] { make_plan(list, content.site.roots(), content.site.options, stop.get_token()); }).kind() == ErrorKind::stopped);
+}
+
+}  // namespace
+}  // namespace zipmodule::archive

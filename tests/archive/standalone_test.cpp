@@ -1,0 +1,275 @@
+#include "archive/standalone.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "archive/base_archive.hpp"
+#include "archive/site.hpp"
+#include "support/judges.hpp"
+#include "support/process.hpp"
+#include "zip/codec.hpp"
+#include "zip/forged_archive.hpp"
+
+namespace zipmodule::archive {
+namespace {
+
+namespace fs = std::filesystem;
+using Catch::Matchers::Contains;
+using Names = std::vector<std::string>;
+
+// A small tree, an archive of it to start from, and new archives of it.
+class Tree {
+ public:
+  Tree() {
+    write("text.txt", test::wordy_text(3'000));
+    write("noise", test::random_bytes(2'000));
+    write("sub/other.txt", test::wordy_text(500, 2));
+    write("sub/empty", "");
+  }
+  void write(const std::string& name, const std::string& content, std::int64_t time = k_file_time) const {
+    test::write_file(dir / "tree" / name, content, time);
+  }
+  StandaloneResult zip(const std::string& output, std::optional<std::string> base = {}, zip::Level level = zip::Level::balanced) {
+    ThreadPool pool(2);
+    ByteBudget budget(64U << 20U);
+    BuildProgress progress;
+    StandaloneRequest request;
+    request.output = dir / output;
+    request.paths = {(dir / "tree").string() + "/"};
+    request.level = level;
+    if (base) request.base = dir / *base;
+    auto result = write_standalone(request, {pool, budget}, {}, progress);
+    return result;
+  }
+  // Whether an archive holds exactly the tree.
+  void check(const std::string& archive) const {
+    const std::string bytes = test::read_file(dir / archive);
+    const auto report = zip::verify_bytes(bytes);
+    CHECK(zip::problems_of(report).empty());
+    const zip::MemoryFile file(bytes);
+    std::map<std::string, std::string> found;
+    for (const auto& record : zip::records_of(file.archive())) {
+      if (!record.directory()) found[record.name] = zip::data_of(file.archive(), record);
+    }
+    std::map<std::string, std::string> expected;
+    for (const auto& name : test::listing(dir / "tree")) {
+      if (name.back() != '/') expected[name] = test::read_file(dir / "tree" / name);
+    }
+    CHECK((found == expected));
+  }
+
+  test::TempDir dir{"standalone"};
+};
+
+TEST_CASE("paths are taken as at a shell") {
+  Tree tree;
+  const fs::path before = fs::current_path();
+  fs::current_path(tree.dir.path());
+  const auto [path, first] = GENERATE(table<std::string, std::string>(
+      {{"tree", "tree/"}, {"tree/", "noise"}, {"tree/.", "noise"}, {"./tree//sub", "sub/"}, {"tree/../tree/sub/", "empty"}, {"tree/noise", "noise"}}));
+  ThreadPool pool(1);
+  ByteBudget budget(1U << 20U);
+  BuildProgress progress;
+  StandaloneRequest request;
+  request.output = "out.zip";
+  request.paths = {path};
+  write_standalone(request, {pool, budget}, {}, progress);
+  fs::current_path(before);
+  const zip::MemoryFile file(test::read_file(tree.dir / "out.zip"));
+  CHECK(zip::records_of(file.archive()).at(0).name == first);
+}
+
+TEST_CASE("an output within the folder it is made of is left out, at the first time and the second") {
+  Tree tree;
+  for (int i = 0; i < 2; ++i) {
+    tree.zip("tree/out.zip");
+    const zip::MemoryFile file(test::read_file(tree.dir / "tree/out.zip"));
+    for (const auto& record : zip::records_of(file.archive())) CHECK(record.name.find("out.zip") == std::string::npos);
+  }
+}
+
+TEST_CASE("an error leaves the old output alone and nothing beside it") {
+  Tree tree;
+  tree.zip("out.zip");
+  const std::string before = test::read_file(tree.dir / "out.zip");
+  ::mkfifo((tree.dir / "tree/fifo").c_str(), 0644);
+  CHECK_THROWS_AS(tree.zip("out.zip"), Error);
+  CHECK((test::read_file(tree.dir / "out.zip") == before));
+  CHECK(std::distance(fs::directory_iterator(tree.dir.path()), fs::directory_iterator()) == 2);
+}
+
+TEST_CASE("a base of the same tree gives the same bytes without compressing anything") {
+  Tree tree;
+  tree.write("large", test::wordy_text(2 * zip::k_chunk_bytes));
+  tree.zip("base.zip");
+  const auto result = tree.zip("out.zip", "base.zip");
+  CHECK(result.entries_reused == 4);
+  CHECK(result.base_problem.empty());
+  CHECK((test::read_file(tree.dir / "out.zip") == test::read_file(tree.dir / "base.zip")));
+  CHECK(tree.zip("base.zip", "base.zip").entries_reused == 4);
+  const auto verdict = test::judge(tree.dir / "out.zip", tree.dir / "tree");
+  INFO(verdict.text());
+  CHECK(verdict.good());
+}
+
+TEST_CASE("what changed, came or went since the base is as it is now") {
+  Tree tree;
+  tree.zip("base.zip");
+  const auto [what, reused] = GENERATE(table<std::string, std::uint64_t>(
+      {{"other size", 2}, {"other time", 2}, {"time a second earlier", 2}, {"new", 3}, {"gone", 2}, {"moved", 2}, {"emptied", 2}, {"filled", 3}}));
+  CAPTURE(what);
+  if (what == "other size") tree.write("text.txt", test::wordy_text(3'001));
+  if (what == "other time") tree.write("text.txt", test::wordy_text(3'000, 9), k_file_time + 1);
+  if (what == "time a second earlier") tree.write("text.txt", test::wordy_text(3'000, 9), k_file_time - 1);
+  if (what == "new") tree.write("added", "added");
+  if (what == "gone") fs::remove(tree.dir / "tree/text.txt");
+  if (what == "moved") fs::rename(tree.dir / "tree/text.txt", tree.dir / "tree/moved.txt");
+  if (what == "emptied") tree.write("text.txt", "");
+  if (what == "filled") tree.write("sub/empty", "full");
+  CHECK(tree.zip("out.zip", "base.zip").entries_reused == reused);
+  tree.check("out.zip");
+}
+
+TEST_CASE("a base with any bit flipped or cut anywhere does no harm") {
+  Tree tree;
+  tree.zip("base.zip");
+  const std::string base = test::read_file(tree.dir / "base.zip");
+  std::size_t broken = 0;
+  // A prime step: every kind of byte and bit is met.
+  for (std::size_t bit = 0; bit < base.size() * 8; bit += 149) {
+    std::string flipped = base;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    test::write_file(tree.dir / "flipped.zip", flipped);
+    if (!tree.zip("out.zip", "flipped.zip").base_problem.empty()) ++broken;
+    tree.check("out.zip");
+  }
+  CHECK(broken > 50);
+  for (std::size_t length = 0; length < base.size(); length += 211) {
+    test::write_file(tree.dir / "cut.zip", base.substr(0, length));
+    const auto result = tree.zip("out.zip", "cut.zip");
+    CHECK_FALSE(result.base_problem.empty());
+    CHECK(result.entries_reused == 0);
+    tree.check("out.zip");
+  }
+}
+
+TEST_CASE("a base that can't be used is told, and the archive made without it") {
+  Tree tree;
+  test::write_file(tree.dir / "text.zip", "no archive at all");
+  test::write_file(tree.dir / "void.zip", "");
+  for (const char* base : {"text.zip", "void.zip"}) {
+    INFO(base);
+    const auto result = tree.zip("out.zip", base);
+    CHECK_FALSE(result.base_problem.empty());
+    tree.check("out.zip");
+  }
+  CHECK(error_of([&] { tree.zip("out.zip", "nowhere.zip"); }).kind() == ErrorKind::io);
+}
+
+TEST_CASE("a base of other files, an encrypted one and one behind a symlink are used as far as they go") {
+  Tree tree;
+  test::Command command;
+  command.where = tree.dir.path();
+  command.environment = {{"TZ", "UTC"}};
+  command.argv = {"sh", "-ec", "cd tree && zip -qr ../plain.zip . && zip -qr -P secret ../secret.zip . && mkdir ../o && cd ../o && "
+                               "echo x > text.txt && zip -q ../other.zip text.txt"};
+  REQUIRE(test::run(command).exit_code == 0);
+  fs::create_symlink("plain.zip", tree.dir / "link.zip");
+  const auto [base, reused] = GENERATE(table<std::string, std::uint64_t>({{"plain.zip", 3}, {"secret.zip", 0}, {"other.zip", 0}, {"link.zip", 3}}));
+  INFO(base);
+  const auto result = tree.zip("out.zip", base);
+  CHECK(result.base_problem.empty());
+  CHECK(result.entries_reused == reused);
+  tree.check("out.zip");
+}
+
+// A base entry that claims to be text.txt, as the tree has it.
+zip::Forged forged_text(const Tree& tree) {
+  zip::Forged text("text.txt", test::read_file(tree.dir / "tree/text.txt"));
+  text.central_extra = zip::le(0x5455, 2) + zip::le(5, 2) + "\1" + zip::le(k_file_time, 4);
+  return text;
+}
+
+TEST_CASE("a base entry that deflate made larger is not copied") {
+  Tree tree;
+  zip::Forged text = forged_text(tree);
+  std::vector<std::byte> stream;
+  const std::string data = text.data;
+  for (const char c : data) {
+    const std::string block = std::string("\0\1\0\xFE\xFF", 5) + c;
+    for (const char b : block) stream.push_back(static_cast<std::byte>(b));
+  }
+  for (const char b : std::string("\1\0\0\xFF\xFF", 5)) stream.push_back(static_cast<std::byte>(b));
+  text.data = zip::text_of(stream);
+  text.compressed = text.data.size();
+  text.method = 8;
+  test::write_file(tree.dir / "base.zip", zip::put_together({text}));
+  REQUIRE(zip::verify_bytes(test::read_file(tree.dir / "base.zip")).ok());
+  CHECK(tree.zip("out.zip", "base.zip").entries_reused == 0);
+  tree.check("out.zip");
+}
+
+TEST_CASE("a base whose records share one local header is copied twice, not shared") {
+  Tree tree;
+  const zip::Forged text = forged_text(tree);
+  const std::string central = text.central(0) + text.central(0);
+  test::write_file(tree.dir / "base.zip", text.local() + central + zip::end_record(2, central.size(), text.local().size()));
+  CHECK(tree.zip("out.zip", "base.zip").entries_reused == 1);
+  tree.check("out.zip");
+}
+
+TEST_CASE("other bytes of the right CRC's claim are found before they are copied") {
+  Tree tree;
+  zip::Forged text = forged_text(tree);
+  text.data[100] = static_cast<char>(text.data[100] ^ 1);
+  test::write_file(tree.dir / "base.zip", zip::put_together({text}));
+  const auto result = tree.zip("out.zip", "base.zip");
+  CHECK_THAT(result.base_problem, Contains("CRC"));
+  CHECK(result.entries_reused == 0);
+  tree.check("out.zip");
+}
+
+TEST_CASE("a base that changes between its check and its copy is broken") {
+  Tree tree;
+  tree.zip("base.zip");
+  Roots roots;
+  roots.try_emplace("default", "default", tree.dir / "tree", "");
+  const auto plan = make_plan({parse_source("default:")}, roots, {}, {});
+  BaseArchive base(tree.dir / "base.zip", *plan, *plan);
+  std::optional<zip::RawData> raw;
+  for (std::size_t i = 0; i < plan->size(); ++i) {
+    if (plan->at(i).name == "text.txt") raw = base.raw(i);
+  }
+  REQUIRE(raw);
+  raw->reader->require_unchanged();
+  std::string bytes = test::read_file(tree.dir / "base.zip");
+  bytes[bytes.find("text.txt") + 100] ^= 1;
+  // ctime has ticks of some milliseconds: written until it has moved.
+  CHECK(test::wait_until([&] {
+    test::write_file(tree.dir / "base.zip", bytes);
+    try {
+      raw->reader->require_unchanged();
+      return false;
+    } catch (const Error& error) {
+      return error.kind() == ErrorKind::corrupt;
+    }
+  }));
+}
+
+TEST_CASE("entries copied in a first pass and again in a second are counted once") {
+  Tree tree;
+  tree.zip("base.zip");
+  // Noise, but where the samples look: it has to be stored in a second pass.
+  std::string misleading = test::random_bytes(5 * zip::k_chunk_bytes);
+  misleading.replace((misleading.size() - 16'384) / 7, 4'000, 4'000, 'x');
+  tree.write("zzz", misleading);
+  CHECK(tree.zip("out.zip", "base.zip").entries_reused == 3);
+  tree.check("out.zip");
+}
+
+}  // namespace
+}  // namespace zipmodule::archive
