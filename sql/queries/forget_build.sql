@@ -5,8 +5,9 @@ WITH forgotten AS (
   SET build_id = NULL,
       built_revision = 0,
       linked_revision = 0,
-      cancelled_revision = 0,
-      pending = true,
+      -- What was cancelled stays cancelled.
+      pending = wanted_revision > cancelled_revision,
+      lease_until = CASE WHEN wanted_revision > cancelled_revision THEN lease_until END,
       pending_since = CASE WHEN pending THEN pending_since ELSE statement_timestamp() END,
       turn_at = CASE WHEN pending THEN turn_at ELSE statement_timestamp() END,
       window_at = CASE WHEN pending THEN window_at ELSE statement_timestamp() END,

@@ -14,15 +14,17 @@ namespace {
 
 AuditResult bad(std::string problem) { return {false, std::move(problem), std::nullopt}; }
 
-AuditResult audit_content(const Store& store, const ExpectedBuild& expected, ThreadPool& pool, const std::stop_token& stop) {
+AuditResult audit_content(const Store& store, const ExpectedBuild& expected, ThreadPool& pool,
+                          const std::stop_token& stop) {
   const std::string path = store.absolute(expected.path);
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) return bad(fmt::format("open {}: {}", path, errno_text(errno)));
+  if (!fd) throw Error(ErrorKind::io, fmt::format("open {}: {}", path, errno_text(errno)));
   struct stat s {};
-  if (::fstat(fd.get(), &s) != 0) return bad(fmt::format("stat {}: {}", path, errno_text(errno)));
+  if (::fstat(fd.get(), &s) != 0) throw Error(ErrorKind::io, fmt::format("stat {}: {}", path, errno_text(errno)));
   const zip::VerifyReport report = zip::verify_archive(zip::open_archive(fd.get(), path), pool, stop);
   if (!report.ok()) return bad(report.problems.front());
-  if (report.fingerprint != expected.fingerprint) return bad(fmt::format("{} is another archive than the one that was built", expected.path));
+  if (report.fingerprint != expected.fingerprint)
+    return bad(fmt::format("{} is another archive than the one that was built", expected.path));
   return {true, {}, std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec};
 }
 
@@ -41,12 +43,7 @@ AuditResult audit_build(const Store& store, const ExpectedBuild& expected, bool 
     case BuildState::touched:
       break;
   }
-  try {
-    return audit_content(store, expected, pool, stop);
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::stopped) throw;
-    return bad(error.what());
-  }
+  return audit_content(store, expected, pool, stop);
 }
 
 }  // namespace zipmodule::archive

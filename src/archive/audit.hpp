@@ -25,7 +25,7 @@ struct AuditResult {
 };
 
 // Looks at size and modification time, and decodes and checks every byte where those say that a hand was on it, or with
-// `deep`. Never throws for what it finds; throws Error{stopped}.
+// `deep`. Throws Error{io} where the file can't be looked at, which says nothing about it, and Error{stopped}.
 AuditResult audit_build(const Store& store, const ExpectedBuild& expected, bool deep, ThreadPool& pool,
                         const std::stop_token& stop);
 

@@ -18,7 +18,8 @@ std::int64_t floor_seconds(std::int64_t time_ns) noexcept {
 
 struct stat status_of(const zip::ArchiveFile& file) {
   struct stat status {};
-  if (::fstat(file.fd, &status) != 0) throw Error(ErrorKind::io, fmt::format("stat {}: {}", file.path, errno_text(errno)));
+  if (::fstat(file.fd, &status) != 0)
+    throw Error(ErrorKind::io, fmt::format("stat {}: {}", file.path, errno_text(errno)));
   return status;
 }
 
@@ -37,13 +38,16 @@ class RangeReader final : public zip::EntryReader {
   }
   void require_unchanged() override {
     const struct stat now = status_of(file_);
-    if (now.st_size != before_.st_size || !same_time(now.st_mtim, before_.st_mtim) || !same_time(now.st_ctim, before_.st_ctim)) {
+    if (now.st_size != before_.st_size || !same_time(now.st_mtim, before_.st_mtim) ||
+        !same_time(now.st_ctim, before_.st_ctim)) {
       throw changed();
     }
   }
 
  private:
-  Error changed() const { return {ErrorKind::corrupt, fmt::format("{}: changed while it was copied from", file_.path)}; }
+  Error changed() const {
+    return {ErrorKind::corrupt, fmt::format("{}: changed while it was copied from", file_.path)};
+  }
 
   const zip::ArchiveFile& file_;
   const std::uint64_t begin_;
@@ -52,14 +56,19 @@ class RangeReader final : public zip::EntryReader {
 
 Fd open_base(const std::string& path) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) throw Error(ErrorKind::io, fmt::format("open {}: {}", path, errno_text(errno)), "name another archive with --base");
+  if (!fd)
+    throw Error(ErrorKind::io, fmt::format("open {}: {}", path, errno_text(errno)), "name another archive with --base");
   return fd;
 }
 
 }  // namespace
 
 BaseArchive::BaseArchive(const std::string& path, const zip::EntryList& plan, zip::Content& content)
-    : plan_(plan), content_(content), fd_(open_base(path)), file_(zip::open_archive(fd_.get(), path)), reused_(plan.size()) {
+    : plan_(plan),
+      content_(content),
+      fd_(open_base(path)),
+      file_(zip::open_archive(fd_.get(), path)),
+      reused_(plan.size()) {
   zip::CentralDirectory directory(file_, zip::read_end_record(file_));
   while (auto record = directory.next()) {
     const bool known_method = record->method == static_cast<std::uint16_t>(zip::Method::stored) ||
@@ -78,7 +87,8 @@ std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
   const auto found = records_.find(std::string(entry.name));
   if (found == records_.end()) return std::nullopt;
   const zip::CentralRecord& record = found->second;
-  if (record.size_bytes != entry.size_bytes || floor_seconds(record.mtime) != floor_seconds(entry.mtime)) return std::nullopt;
+  if (record.size_bytes != entry.size_bytes || floor_seconds(record.mtime) != floor_seconds(entry.mtime))
+    return std::nullopt;
   const struct stat before = status_of(file_);
   const std::uint64_t data = zip::read_local_header(file_, record);
   zip::verify_data(file_, record, data, {});

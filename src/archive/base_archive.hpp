@@ -28,7 +28,9 @@ class BaseArchive final : public zip::Content {
   std::optional<zip::RawData> raw(std::size_t index) override;
 
   // How many entries came from the base; one that was asked for again in a second pass counts once.
-  std::uint64_t reused() const noexcept { return static_cast<std::uint64_t>(std::count(reused_.begin(), reused_.end(), true)); }
+  std::uint64_t reused() const noexcept {
+    return static_cast<std::uint64_t>(std::count(reused_.begin(), reused_.end(), true));
+  }
 
  private:
   const zip::EntryList& plan_;

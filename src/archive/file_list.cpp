@@ -20,7 +20,8 @@ Error bad_element(std::size_t index, const std::string& rule) {
 }
 
 bool has_parent_component(std::string_view path) noexcept {
-  return path == ".." || path.starts_with("../") || path.ends_with("/..") || path.find("/../") != std::string_view::npos;
+  return path == ".." || path.starts_with("../") || path.ends_with("/..") ||
+         path.find("/../") != std::string_view::npos;
 }
 
 // Takes the list element by element as it is parsed: a document of 100,000 objects would take ten times its text.
@@ -43,10 +44,14 @@ class ListReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool key(string_t& key) override {
-    if (key == "source") value_ = &source_;
-    else if (key == "destination") value_ = &destination_;
-    else if (key == "name") value_ = &name_;
-    else throw bad_element(list_.size(), fmt::format(": unknown key '{}'", key));
+    if (key == "source")
+      value_ = &source_;
+    else if (key == "destination")
+      value_ = &destination_;
+    else if (key == "name")
+      value_ = &name_;
+    else
+      throw bad_element(list_.size(), fmt::format(": unknown key '{}'", key));
     key_ = key;
     return true;
   }

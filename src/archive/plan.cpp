@@ -12,7 +12,6 @@ namespace zipmodule::archive {
 namespace {
 
 constexpr std::size_t k_warnings_most = 1'000;
-constexpr std::size_t k_missing_most = 100'000;
 constexpr std::uint16_t k_generated_root = std::numeric_limits<std::uint16_t>::max();
 // 1980-01-01: the same whenever the archive is built.
 constexpr std::int64_t k_generated_mtime_ns = 315'532'800LL * 1'000'000'000;
@@ -31,7 +30,9 @@ std::string_view last_component(std::string_view path) noexcept {
 class FileReader final : public zip::EntryReader {
  public:
   FileReader(storage::OpenFile file) : file_(std::move(file)) {}
-  std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override { return file_.read_at(offset, buffer); }
+  std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+    return file_.read_at(offset, buffer);
+  }
   void require_unchanged() override { file_.require_unchanged(); }
 
  private:
@@ -57,8 +58,8 @@ class TextReader final : public zip::EntryReader {
 
 zip::EntryView Plan::at(std::size_t index) const {
   const Entry& entry = entries_[index];
-  return {std::string_view(text_).substr(entry.name_at, entry.name_bytes), entry.size_bytes, entry.mtime_ns, entry.directory,
-          entry.executable};
+  return {std::string_view(text_).substr(entry.name_at, entry.name_bytes), entry.size_bytes, entry.mtime_ns,
+          entry.directory, entry.executable};
 }
 
 std::string Plan::source_name(std::size_t index) const {
@@ -138,7 +139,8 @@ class Planner::FolderVisitor final : public storage::Visitor {
 std::uint16_t Planner::root_index(const Listed& listed) {
   const auto found = roots_.find(listed.root);
   if (found == roots_.end()) {
-    throw Error(ErrorKind::config, fmt::format("content root '{}' is not configured on host {}", listed.root, options_.host),
+    throw Error(ErrorKind::config,
+                fmt::format("content root '{}' is not configured on host {}", listed.root, options_.host),
                 fmt::format("add content.roots.{} there, or publish from another root", listed.root));
   }
   const storage::LocalRoot* root = &found->second;
@@ -180,12 +182,14 @@ void Planner::add_folder(const Listed& listed, std::uint16_t root, const storage
   plan_->roots_[root]->walk(listed.path, options_.max_depth, stop_, visitor);
 }
 
-void Planner::add_entry(std::string name, std::string_view source, std::uint16_t root, const storage::FileStatus& status) {
+void Planner::add_entry(std::string name, std::string_view source, std::uint16_t root,
+                        const storage::FileStatus& status) {
   const bool directory = status.type == storage::FileType::directory;
   if (options_.excluded == std::pair(status.device, status.inode)) return;
   if (directory) name += '/';
   if (const auto problem = zip::name_problem(name)) {
-    throw Error(ErrorKind::source_name, fmt::format("source {}:{}: its name in the archive {}", plan_->roots_[root]->name(), source, *problem),
+    throw Error(ErrorKind::source_name,
+                fmt::format("source {}:{}: its name in the archive {}", plan_->roots_[root]->name(), source, *problem),
                 "rename it, or publish it under another name");
   }
   if (options_.portable_names) {
@@ -195,14 +199,16 @@ void Planner::add_entry(std::string name, std::string_view source, std::uint16_t
   } else if (const auto problem = zip::windows_problem(name)) {
     warn(fmt::format("'{}' {}: Windows can't create it (zip.portable_names would replace it)", name, *problem));
   }
-  if (name.size() > zip::k_name_bytes_warn) warn(fmt::format("'{}' has {} bytes: too long for Windows", name, name.size()));
+  if (name.size() > zip::k_name_bytes_warn)
+    warn(fmt::format("'{}' has {} bytes: too long for Windows", name, name.size()));
   const auto unique = names_.add(name);
   if (unique.repeated) return;
   if (unique.renamed) warn(fmt::format("'{}' is there already: archived as '{}'", name, unique.name));
   append(unique.name, source, root, status);
 }
 
-void Planner::append(std::string_view name, std::string_view source, std::uint16_t root, const storage::FileStatus& status) {
+void Planner::append(std::string_view name, std::string_view source, std::uint16_t root,
+                     const storage::FileStatus& status) {
   Plan& plan = *plan_;
   if (plan.entries_.size() >= options_.max_entries) {
     throw Error(ErrorKind::limit, fmt::format("more than {} entries", options_.max_entries),
@@ -239,12 +245,13 @@ void Planner::append(std::string_view name, std::string_view source, std::uint16
 
 void Planner::note_missing(const Error& error, std::string_view source) {
   if (error.kind() != ErrorKind::source_missing || !options_.skip_missing) throw error;
-  if (plan_->missing_.size() < k_missing_most) plan_->missing_.emplace_back(source);
+  plan_->missing_.emplace_back(source);  // all of them: as many as the list has elements, at most
 }
 
 void Planner::add_missing_list(std::size_t listed) {
   if (plan_->entries_.empty()) {
-    throw Error(ErrorKind::empty, fmt::format("none of the {} listed sources exists; the first is {}", listed, plan_->missing_.front()),
+    throw Error(ErrorKind::empty,
+                fmt::format("none of the {} listed sources exists; the first is {}", listed, plan_->missing_.front()),
                 "put them there and publish again");
   }
   std::string& text = plan_->generated_;

@@ -48,7 +48,8 @@ class OutputFile {
 
   void commit(bool sync) {
     if (sync) fsync_or_throw(fd_.get(), path_);
-    if (::rename(path_.c_str(), final_path_.c_str()) != 0) throw store_error(errno, fmt::format("rename {} to {}", path_, final_path_));
+    if (::rename(path_.c_str(), final_path_.c_str()) != 0)
+      throw store_error(errno, fmt::format("rename {} to {}", path_, final_path_));
     path_.clear();
     const fs::path folder = fs::absolute(final_path_).parent_path();
     if (sync) fsync_or_throw(open_directory(folder).get(), folder);
@@ -62,8 +63,8 @@ class OutputFile {
 
 // Writes with the base; where that turns out to be broken, once more without it.
 zip::WriteResult write_reusing(const StandaloneRequest& request, const OutputFile& output, Plan& plan,
-                               const zip::WriteOptions& options, const zip::Resources& resources, const std::stop_token& stop,
-                               StandaloneResult& result) {
+                               const zip::WriteOptions& options, const zip::Resources& resources,
+                               const std::stop_token& stop, StandaloneResult& result) {
   try {
     BaseArchive base(*request.base, plan, plan);
     auto written = zip::write_archive(output.fd(), output.path(), plan, base, options, resources, stop);

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view k_suffix = ".zip";
 constexpr std::size_t k_id_digits = 32;
+constexpr const char* k_marker = ".zipmodule.store";
 
 std::string random_id() {
   std::array<unsigned char, k_id_digits / 2> bytes{};
@@ -55,7 +56,8 @@ std::int64_t mtime_of(const struct stat& s) noexcept {
 }
 
 bool plain_name(const std::string& name) noexcept {
-  return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+  return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
 }
 
 void unlink_or_throw(const fs::path& path) {
@@ -76,7 +78,10 @@ std::string build_path(const std::string& build_id) {
 }
 
 TemporaryBuild::TemporaryBuild(TemporaryBuild&& other) noexcept
-    : store_(other.store_), id_(std::move(other.id_)), path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
+    : store_(other.store_),
+      id_(std::move(other.id_)),
+      path_(std::exchange(other.path_, {})),
+      fd_(std::move(other.fd_)) {}
 
 TemporaryBuild::~TemporaryBuild() {
   if (!path_.empty()) ::unlink(path_.c_str());
@@ -90,7 +95,8 @@ StoredFile TemporaryBuild::publish() {
   const fs::path final_path = store_->absolute(stored.path);
   std::set<fs::path> unsynced{final_path.parent_path()};
   make_folder(final_path.parent_path(), unsynced);
-  if (::rename(path_.c_str(), final_path.c_str()) != 0) throw store_error(errno, fmt::format("rename {} to {}", path_, final_path.string()));
+  if (::rename(path_.c_str(), final_path.c_str()) != 0)
+    throw store_error(errno, fmt::format("rename {} to {}", path_, final_path.string()));
   path_.clear();
   sync_or_throw(unsynced);
   return stored;
@@ -100,6 +106,21 @@ Store::Store(fs::path root, std::uint64_t min_free_bytes) : root_(std::move(root
   std::set<fs::path> unsynced;
   for (const char* folder : {"builds", "public", "tmp"}) make_folder(root_ / folder, unsynced);
   sync_or_throw(unsynced);
+}
+
+bool Store::has_marker() const {
+  struct stat s {};
+  if (::lstat((root_ / k_marker).c_str(), &s) == 0) return true;
+  if (errno != ENOENT) throw store_error(errno, "stat " + (root_ / k_marker).string());
+  return false;
+}
+
+void Store::write_marker() const {
+  const fs::path path = root_ / k_marker;
+  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  if (!fd) throw store_error(errno, "create " + path.string());
+  fsync_or_throw(fd.get(), path);
+  sync_or_throw({root_});
 }
 
 std::optional<FileLock> Store::try_lock() const { return FileLock::try_acquire(lock_path()); }
@@ -116,8 +137,8 @@ SpaceReservation Store::reserve(std::uint64_t bytes) const {
   const std::uint64_t wanted = reserved_ + min_free_bytes_;
   if (free < wanted) {
     throw Error(ErrorKind::disk_reserve,
-                fmt::format("{} has {} bytes free; builds in progress need {} and archives.min_free keeps {}", root_.string(),
-                            free, reserved_.load(), min_free_bytes_),
+                fmt::format("{} has {} bytes free; builds in progress need {} and archives.min_free keeps {}",
+                            root_.string(), free, reserved_.load(), min_free_bytes_),
                 "free space there, shorten archives.grace, or lower archives.min_free");
   }
   return reservation;
@@ -197,7 +218,12 @@ void Store::remove_link(const std::string& series, const std::string& archive, c
 
 BuildState Store::state_of(const std::string& build, std::uint64_t size_bytes, std::int64_t mtime_ns) const {
   struct stat s {};
-  if (::lstat(absolute(build).c_str(), &s) != 0 || !S_ISREG(s.st_mode)) return BuildState::missing;
+  if (::lstat(absolute(build).c_str(), &s) != 0) {
+    // Only what is surely not there is missing: a disk in trouble must not cost good archives.
+    if (errno != ENOENT && errno != ENOTDIR) throw store_error(errno, "stat " + absolute(build).string());
+    return BuildState::missing;
+  }
+  if (!S_ISREG(s.st_mode)) return BuildState::missing;
   if (static_cast<std::uint64_t>(s.st_size) != size_bytes) return BuildState::wrong_size;
   return mtime_of(s) == mtime_ns ? BuildState::good : BuildState::touched;
 }
@@ -220,7 +246,8 @@ void Store::for_each_build(const std::function<void(const std::string&, const st
     if (!folder.is_directory()) continue;
     for (const auto& file : list_folder(folder)) {
       const std::string id = file.path().stem().string();
-      if (file.path().extension() == k_suffix && id.size() == k_id_digits) visit(id, fs::relative(file.path(), root_).string());
+      if (file.path().extension() == k_suffix && id.size() == k_id_digits)
+        visit(id, fs::relative(file.path(), root_).string());
     }
   }
 }

@@ -1,5 +1,6 @@
 // The archive store on this host's disk:
 //
+//   <root>/.zipmodule.store                 tells that the disk is mounted
 //   <root>/.zipmodule.lock                  held by the one run that may write here
 //   <root>/tmp/<id>.zip                     being built; swept by the next run
 //   <root>/builds/ab/<id>.zip               immutable; 128 random bits: the name tells neither series nor content
@@ -94,6 +95,11 @@ class Store {
   Store(std::filesystem::path root, std::uint64_t min_free_bytes);
 
   const std::filesystem::path& root() const noexcept { return root_; }
+
+  // Whether this is a store at all: a file that the first run puts there. Without it, a disk that is not mounted would look
+  // like a store whose archives were all destroyed.
+  bool has_marker() const;
+  void write_marker() const;
 
   // The lock that keeps two writers of one store apart; nullopt if another holds it.
   std::optional<FileLock> try_lock() const;

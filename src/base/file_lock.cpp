@@ -17,7 +17,8 @@ std::optional<FileLock> FileLock::try_acquire(const std::filesystem::path& path)
   Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!fd) {
     throw Error(ErrorKind::config, fmt::format("open lock file {}: {}", path.string(), errno_text(errno)),
-                "create its folder; remove the file if a run as another user left it; or set run.lock_file to a place this user may write");
+                "create its folder; remove the file if a run as another user left it; or set run.lock_file to a place "
+                "this user may write");
   }
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return std::nullopt;

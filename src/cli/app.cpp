@@ -24,8 +24,17 @@ using AddVerb = void (*)(CLI::App&, Invocation&);
 
 // In the order of the help text.
 constexpr auto k_verbs = std::to_array<AddVerb>({
-    add_run, add_publish, add_status, add_explain, add_retry, add_cancel, add_migrate, add_check_config, add_check,
-    add_zip, add_inspect,
+    add_run,
+    add_publish,
+    add_status,
+    add_explain,
+    add_retry,
+    add_cancel,
+    add_migrate,
+    add_check_config,
+    add_check,
+    add_zip,
+    add_inspect,
 });
 
 constexpr const char* k_footer =
@@ -88,9 +97,7 @@ int parse_and_run(int argc, char** argv) {
 
 }  // namespace
 
-const char* version() noexcept {
-  return ZIPMODULE_VERSION;
-}
+const char* version() noexcept { return ZIPMODULE_VERSION; }
 
 int run_app(int argc, char** argv) {
   try {

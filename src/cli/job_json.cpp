@@ -5,9 +5,7 @@
 namespace zipmodule::cli {
 namespace {
 
-Json or_null(const std::string& text) {
-  return text.empty() ? Json() : Json(text);
-}
+Json or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 template <class T>
 Json or_null(const std::optional<T>& value) {

@@ -20,9 +20,7 @@ void print(std::string_view text) {
   throw Error(ErrorKind::io, fmt::format("write to stdout: {}", errno_text(error_number)));
 }
 
-void print_json(const Json& document) {
-  print(document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-}
+void print_json(const Json& document) { print(document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"); }
 
 void message(std::string_view text, std::string_view hint) {
   std::string lines;

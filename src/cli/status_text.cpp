@@ -13,13 +13,9 @@ namespace {
 
 using Clock = std::chrono::system_clock;
 
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-std::string percent(double progress) {
-  return fmt::format("{:.0f} %", progress * 100);
-}
+std::string percent(double progress) { return fmt::format("{:.0f} %", progress * 100); }
 
 std::string error_text(const queue::JobStatus& job) {
   if (job.last_error_kind.empty()) return job.last_error;

@@ -33,9 +33,7 @@ constexpr auto k_levels = std::to_array<Level>({
     {"FAIL", "problem", Colour::red},
 });
 
-const Level& level_of(const CheckResult& result) {
-  return k_levels[static_cast<std::size_t>(result.level)];
-}
+const Level& level_of(const CheckResult& result) { return k_levels[static_cast<std::size_t>(result.level)]; }
 
 // That of the first problem; 0 where there is none.
 int exit_code_of(const std::vector<CheckResult>& results) {

@@ -63,15 +63,20 @@ Json list_entries(const zip::ArchiveFile& file, bool json) {
   while (const auto record = directory.next()) {
     ++count;
     size += record->size_bytes;
-    if (json) entries.push_back(to_json(*record));
-    else print_record(*record);
+    if (json)
+      entries.push_back(to_json(*record));
+    else
+      print_record(*record);
   }
   const std::string fingerprint = directory.fingerprint();
   if (!json) {
     print(fmt::format("{}, {} in {}, fingerprint {}\n", human_count(count, "entry", "entries"), human_bytes(size),
                       human_bytes(file.size_bytes), fingerprint));
   }
-  return Json{{"archive", file.path}, {"bytes", file.size_bytes}, {"fingerprint", fingerprint}, {"entries", std::move(entries)}};
+  return Json{{"archive", file.path},
+              {"bytes", file.size_bytes},
+              {"fingerprint", fingerprint},
+              {"entries", std::move(entries)}};
 }
 
 int inspect(const Globals& globals, const InspectArguments& arguments) {
@@ -87,8 +92,12 @@ int inspect(const Globals& globals, const InspectArguments& arguments) {
   ThreadPool pool(std::max(1U, std::thread::hardware_concurrency()));
   const auto report = zip::verify_archive(file, pool, signals.token());
   if (globals.json) {
-    print_json(Json{{"archive", file.path}, {"bytes", file.size_bytes}, {"entries", report.entries}, {"ok", report.ok()},
-                    {"fingerprint", report.fingerprint}, {"problems", report.problems}});
+    print_json(Json{{"archive", file.path},
+                    {"bytes", file.size_bytes},
+                    {"entries", report.entries},
+                    {"ok", report.ok()},
+                    {"fingerprint", report.fingerprint},
+                    {"problems", report.problems}});
   } else if (report.ok()) {
     print(fmt::format("{}: {} are whole\n", file.path, human_count(report.entries, "entry", "entries")));
   }

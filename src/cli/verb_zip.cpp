@@ -60,8 +60,9 @@ int zip(const Globals& globals, const ZipArguments& arguments) {
   if (globals.json) {
     print_json(to_json(result, request.output, watch.seconds()));
   } else {
-    log::info("{}: {} in {}, {} reused, {} in {:.2f} s", request.output, human_count(result.entries, "entry", "entries"),
-              human_bytes(result.write.bytes_out), result.entries_reused, human_bytes(result.write.bytes_in), watch.seconds());
+    log::info("{}: {} in {}, {} reused, {} in {:.2f} s", request.output,
+              human_count(result.entries, "entry", "entries"), human_bytes(result.write.bytes_out),
+              result.entries_reused, human_bytes(result.write.bytes_in), watch.seconds());
   }
   return 0;
 }
@@ -71,7 +72,8 @@ int zip(const Globals& globals, const ZipArguments& arguments) {
 void add_zip(CLI::App& app, Invocation& invocation) {
   auto* verb = app.add_subcommand("zip", "Make an archive of files and folders, without any database");
   auto arguments = std::make_shared<ZipArguments>();
-  verb->add_option("OUT", arguments->request.output, "The archive to write; an existing one is replaced when the new is whole")
+  verb->add_option("OUT", arguments->request.output,
+                   "The archive to write; an existing one is replaced when the new is whole")
       ->required()
       ->type_name("");
   verb->add_option("PATH", arguments->request.paths, "Files and folders; 'dir/' is what is in the folder, without it")

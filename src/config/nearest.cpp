@@ -6,14 +6,10 @@
 namespace zipmodule::config {
 namespace {
 
-char lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // One slip in a short word, one for every three letters in a longer one: beyond that a suggestion misleads.
-std::size_t tolerated(std::string_view word) noexcept {
-  return std::max<std::size_t>(1, word.size() / 3);
-}
+std::size_t tolerated(std::string_view word) noexcept { return std::max<std::size_t>(1, word.size() / 3); }
 
 }  // namespace
 

@@ -29,9 +29,7 @@ const char* type_name(const YAML::Node& node) {
 
 }  // namespace
 
-void Findings::problem(int line, std::string text) {
-  problems_.push_back({file_, line, std::move(text)});
-}
+void Findings::problem(int line, std::string text) { problems_.push_back({file_, line, std::move(text)}); }
 
 void Findings::unknown_key(int line, std::string section, std::string key) {
   unknown_.push_back({std::move(section), std::move(key), line});
@@ -270,8 +268,6 @@ std::optional<std::string> Section::scalar_of(const Entry& entry) {
   return std::nullopt;
 }
 
-std::string Section::dotted(const std::string& key) const {
-  return join_name(name_, key);
-}
+std::string Section::dotted(const std::string& key) const { return join_name(name_, key); }
 
 }  // namespace zipmodule::config

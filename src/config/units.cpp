@@ -43,12 +43,8 @@ constexpr std::string_view k_duration_advice = "write whole numbers with units, 
 // The longest duration: sums with the time of day must not overflow in nanoseconds, which end after 292 years.
 constexpr std::uint64_t k_most_milliseconds = std::uint64_t{3650} * 86'400'000;
 
-bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
-}
-bool is_letter(char c) noexcept {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 std::string lowered(std::string_view text) {
   std::string result(text);

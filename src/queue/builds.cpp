@@ -24,7 +24,8 @@ std::optional<StoredBuild> Worker::current(std::int64_t job_id) {
 
 std::vector<std::string> Worker::known_builds(const std::vector<std::string>& build_ids) {
   std::vector<std::string> known;
-  for (const auto& row : connection_->run(sql::known_builds, array_literal(build_ids))) known.emplace_back(row[0].c_str());
+  for (const auto& row : connection_->run(sql::known_builds, array_literal(build_ids)))
+    known.emplace_back(row[0].c_str());
   return known;
 }
 

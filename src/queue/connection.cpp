@@ -62,12 +62,8 @@ std::string connection_string(const ConnectionOptions& options) {
   }
   std::map<std::string, std::string> settings{
       // A dead server is noticed within the third of a default lease, instead of TCP's two hours.
-      {"connect_timeout", "10"},
-      {"keepalives_idle", "10"},
-      {"keepalives_interval", "5"},
-      {"keepalives_count", "3"},
-      {"tcp_user_timeout", "30000"},
-      {"fallback_application_name", "zipmodule"},
+      {"connect_timeout", "10"}, {"keepalives_idle", "10"},     {"keepalives_interval", "5"},
+      {"keepalives_count", "3"}, {"tcp_user_timeout", "30000"}, {"fallback_application_name", "zipmodule"},
   };
   if (std::getenv("PGCONNECT_TIMEOUT") != nullptr) settings.erase("connect_timeout");
   if (!options.application_name.empty()) settings["fallback_application_name"] = options.application_name;

@@ -89,9 +89,10 @@ std::string sqlstate_of(const pqxx::sql_error& error) {
   const ServerText text = take_apart(error.what());
   if (state.starts_with("22")) throw Error(ErrorKind::payload, text.message, text.hint);
   if (state == "42501") {
-    const std::string hint = text.hint.empty() ? "grant the login what it needs: GRANT zipmodule_worker (or _publisher, "
-                                                 "_operator) TO ...; to migrate it must be allowed to CREATE in the database"
-                                               : text.hint;
+    const std::string hint = text.hint.empty()
+                                 ? "grant the login what it needs: GRANT zipmodule_worker (or _publisher, "
+                                   "_operator) TO ...; to migrate it must be allowed to CREATE in the database"
+                                 : text.hint;
     throw Error(ErrorKind::database_setup, fmt::format("{} ({})", text.message, redacted(dsn)), hint);
   }
   // undefined table, function, column, schema, type
@@ -100,8 +101,9 @@ std::string sqlstate_of(const pqxx::sql_error& error) {
       throw Error(ErrorKind::database_setup, fmt::format("{} ({})", text.message, redacted(dsn)), k_migrate);
     }
   }
-  throw Error(ErrorKind::database, fmt::format("{} ({}{}{})", text.message, redacted(dsn),
-                                               state.empty() ? "" : ", SQLSTATE ", state), text.hint);
+  throw Error(ErrorKind::database,
+              fmt::format("{} ({}{}{})", text.message, redacted(dsn), state.empty() ? "" : ", SQLSTATE ", state),
+              text.hint);
 }
 
 }  // namespace

@@ -18,25 +18,25 @@ struct Lease {
 
 // One immutable file in this host's archive store, as the database knows it.
 struct BuildRecord {
-  std::string build_id;         // 32 lowercase hex digits, random
-  std::string path;             // relative to archives.root: builds/ab/abcdef....zip
+  std::string build_id;  // 32 lowercase hex digits, random
+  std::string path;      // relative to archives.root: builds/ab/abcdef....zip
   std::uint64_t size_bytes = 0;
   std::uint64_t entries = 0;
-  std::string fingerprint;      // equal fingerprints: equal names, sizes, times and CRCs in equal order
-  std::int64_t mtime_ns = 0;    // of the file when it was committed; another value means a hand was on it
+  std::string fingerprint;    // equal fingerprints: equal names, sizes, times and CRCs in equal order
+  std::int64_t mtime_ns = 0;  // of the file when it was committed; another value means a hand was on it
 };
 
 struct ClaimedJob {
   Lease lease;
   std::string series;
   std::string archive;
-  std::string files_json;                 // the array of CONTRACT.md, validated by publish
+  std::string files_json;  // the array of CONTRACT.md, validated by publish
   std::string metadata_json;
-  std::string on_missing;                 // 'fail' or 'skip'
-  std::optional<std::string> level;       // nullopt: the configured one
-  int attempt = 1;                        // 1 for the first try at this revision
-  std::int64_t built_revision = 0;        // 0: nothing built. Equal to lease.revision: built, but maybe not linked
-  std::optional<BuildRecord> current;     // the build of built_revision
+  std::string on_missing;              // 'fail' or 'skip'
+  std::optional<std::string> level;    // nullopt: the configured one
+  int attempt = 1;                     // 1 for the first try at this revision
+  std::int64_t built_revision = 0;     // 0: nothing built. Equal to lease.revision: built, but maybe not linked
+  std::optional<BuildRecord> current;  // the build of built_revision
 };
 
 enum class Outcome { done, failed, retry, lost, skipped, cancelled };
@@ -69,14 +69,14 @@ struct Attempt {
 };
 
 struct Completion {
-  Attempt attempt;    // outcome done
+  Attempt attempt;  // outcome done
   BuildRecord build;
 };
 
 struct Failure {
-  Attempt attempt;          // outcome failed, retry, skipped or cancelled
-  bool counts = true;       // whether this try is counted towards max_attempts
-  bool retryable = true;    // false: the job is failed at once
+  Attempt attempt;        // outcome failed, retry, skipped or cancelled
+  bool counts = true;     // whether this try is counted towards max_attempts
+  bool retryable = true;  // false: the job is failed at once
   // Seconds until the next try, where it is not failed; nullopt: exponential backoff by the number of counted attempts,
   // 10 s doubled each time, at most 1 h, plus up to 10 % at random.
   std::optional<double> retry_after_seconds;

@@ -19,9 +19,10 @@ int installed_version(pqxx::work& transaction) {
 
 void refuse_newer(int version) {
   if (version <= known_schema_version()) return;
-  throw Error(ErrorKind::schema_version,
-              fmt::format("the database has schema version {}, this zipmodule knows {}", version, known_schema_version()),
-              "install the zipmodule that belongs to the database on this host as well");
+  throw Error(
+      ErrorKind::schema_version,
+      fmt::format("the database has schema version {}, this zipmodule knows {}", version, known_schema_version()),
+      "install the zipmodule that belongs to the database on this host as well");
 }
 
 const sql::Migration& migration(int version) { return sql::k_migrations[static_cast<std::size_t>(version - 1)]; }
@@ -67,9 +68,10 @@ void require_current_schema(const ConnectionOptions& options) {
                 fmt::format("schema zipmodule is not installed in {}", redacted(options.dsn)), k_migrate);
   }
   if (version < known_schema_version()) {
-    throw Error(ErrorKind::schema_version,
-                fmt::format("the database has schema version {}, this zipmodule needs {}", version, known_schema_version()),
-                k_migrate);
+    throw Error(
+        ErrorKind::schema_version,
+        fmt::format("the database has schema version {}, this zipmodule needs {}", version, known_schema_version()),
+        k_migrate);
   }
 }
 

@@ -45,8 +45,8 @@ const char* text_or_null(const std::optional<std::string>& text) { return text ?
 Reader::Reader(const ConnectionOptions& options) : connection_(std::make_unique<Connection>(options)) {}
 Reader::~Reader() = default;
 
-std::vector<JobStatus> Reader::status(const std::optional<std::string>& series, const std::optional<std::string>& archive,
-                                      std::size_t most) {
+std::vector<JobStatus> Reader::status(const std::optional<std::string>& series,
+                                      const std::optional<std::string>& archive, std::size_t most) {
   std::vector<JobStatus> jobs;
   const auto rows = series && archive
                         ? connection_->run(sql::status_of, *series, *archive)

@@ -28,9 +28,9 @@ struct JobStatus {
 
 struct JobDetail {
   JobStatus status;
-  double age_seconds = 0;            // since published_at, by the database's clock
-  double due_in_seconds = 0;         // negative: overdue
-  std::string lease_by;              // instance that holds it, empty if none
+  double age_seconds = 0;     // since published_at, by the database's clock
+  double due_in_seconds = 0;  // negative: overdue
+  std::string lease_by;       // instance that holds it, empty if none
   double lease_left_seconds = 0;
   std::string files_json;
   std::string on_missing;

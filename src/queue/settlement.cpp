@@ -48,29 +48,23 @@ std::set<std::int64_t> lock_free_jobs(pqxx::work& transaction, const Batch& batc
 
 }  // namespace
 
-std::vector<bool> settle(Connection& connection, Batch batch, const Ending& ending,
-                         const std::optional<Recorder>& recorder) {
-  std::vector<bool> answers(batch.size(), false);
-  if (batch.empty()) return answers;
+Settled settle(Connection& connection, Batch batch, const Ending& ending, const std::optional<Recorder>& recorder) {
+  Settled settled{std::vector<bool>(batch.size(), false), std::vector<bool>(batch.size(), true)};
+  if (batch.empty()) return settled;
   for (std::size_t i = 0; i < batch.size(); ++i) batch[i]["i"] = i;
-  const auto note = [&](const std::vector<Ended>& ended) {
-    for (const auto& one : ended) answers[one.i] = one.held;
-  };
-
-  Batch waiting;
-  note(connection.transact([&](pqxx::work& transaction) {
+  const auto ended = connection.transact([&](pqxx::work& transaction) {
     const auto locked = lock_free_jobs(transaction, batch);
     Batch free;
-    for (auto& item : batch) (locked.contains(item["job_id"]) ? free : waiting).push_back(std::move(item));
+    for (auto& item : batch) {
+      if (locked.contains(item["job_id"])) free.push_back(std::move(item));
+    }
     return end_locked(transaction, std::move(free), ending, recorder);
-  }));
-  for (auto& item : waiting) {
-    note(connection.transact([&](pqxx::work& transaction) {
-      query(transaction, sql::lock_job, item["job_id"].get<std::int64_t>());
-      return end_locked(transaction, Batch{std::move(item)}, ending, recorder);
-    }));
+  });
+  for (const Ended& one : ended) {
+    settled.held[one.i] = one.held;
+    settled.busy[one.i] = false;
   }
-  return answers;
+  return settled;
 }
 
 }  // namespace zipmodule::queue

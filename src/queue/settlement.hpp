@@ -25,11 +25,13 @@ struct Recorder {
 };
 
 // Ends every attempt of the batch and records telemetry with the outcome that the database found, in the same
-// transaction. answer[i] is whether the lease of batch[i] was held. Jobs that nobody has locked are ended together, in one
-// transaction of few round trips whatever their number. The others (a publish of them has not committed yet) follow in a
-// transaction each: so this never waits while it holds a lock, can't be part of a deadlock, and one publisher with an open
-// transaction delays nobody else's jobs of the batch.
-std::vector<bool> settle(Connection& connection, std::vector<nlohmann::json> batch, const Ending& ending,
-                         const std::optional<Recorder>& recorder);
+// transaction, of few round trips whatever their number. It never waits for a lock: a job that a publish with an open
+// transaction has locked is left as it is, to be tried again.
+struct Settled {
+  std::vector<bool> held;  // whether the lease of batch[i] was held; false also where busy
+  std::vector<bool> busy;  // left because somebody has the job locked
+};
+Settled settle(Connection& connection, std::vector<nlohmann::json> batch, const Ending& ending,
+               const std::optional<Recorder>& recorder);
 
 }  // namespace zipmodule::queue

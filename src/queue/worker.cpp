@@ -59,8 +59,8 @@ std::vector<ClaimedJob> Worker::claim(std::int64_t run_id, std::size_t most) {
     std::vector<std::int64_t> expired;
     try {
       connection_->transact([&](pqxx::work& transaction) {
-        const auto rows = query(transaction, sql::claim, run_id, options_.host, options_.instance, options_.lease.count(),
-                                most - claimed.size());
+        const auto rows = query(transaction, sql::claim, run_id, options_.host, options_.instance,
+                                options_.lease.count(), most - claimed.size());
         for (const auto& row : rows) {
           if (row["expired"].as<bool>()) {
             expired.push_back(row["job_id"].as<std::int64_t>());
@@ -101,30 +101,36 @@ std::vector<LeaseState> Worker::extend(const std::vector<LeaseProgress>& leases)
   return states;
 }
 
+std::vector<bool> Worker::answer(Settled settled) {
+  busy_ = std::move(settled.busy);
+  return std::move(settled.held);
+}
+
 std::vector<bool> Worker::commit(std::int64_t run_id, const std::vector<Completion>& completions) {
-  return settle(*connection_, to_batch(completions), {sql::commit, options_.instance}, Recorder{run_id, options_.host});
+  return answer(
+      settle(*connection_, to_batch(completions), {sql::commit, options_.instance}, Recorder{run_id, options_.host}));
 }
 
 std::vector<bool> Worker::release(const std::vector<Lease>& leases) {
   // Its telemetry was written by commit.
-  return settle(*connection_, to_batch(leases), {sql::release, std::nullopt}, std::nullopt);
+  return answer(settle(*connection_, to_batch(leases), {sql::release, std::nullopt}, std::nullopt));
 }
 
 std::vector<bool> Worker::release_unbuilt(std::int64_t run_id, const std::vector<Attempt>& attempts) {
   auto batch = to_batch(attempts);
   for (auto& item : batch) item["outcome"] = to_string(Outcome::skipped);
-  return settle(*connection_, std::move(batch), {sql::release, std::nullopt}, Recorder{run_id, options_.host});
+  return answer(settle(*connection_, std::move(batch), {sql::release, std::nullopt}, Recorder{run_id, options_.host}));
 }
 
 std::vector<bool> Worker::fail(std::int64_t run_id, const std::vector<Failure>& failures) {
-  return settle(*connection_, to_batch(failures), {sql::fail, std::to_string(options_.max_attempts)},
-                Recorder{run_id, options_.host});
+  return answer(settle(*connection_, to_batch(failures), {sql::fail, std::to_string(options_.max_attempts)},
+                       Recorder{run_id, options_.host}));
 }
 
 void Worker::give_back(std::int64_t run_id, const std::vector<Attempt>& attempts) {
   auto batch = to_batch(attempts);
   for (auto& item : batch) item["error_kind"] = traits_of(ErrorKind::stopped).code;
-  settle(*connection_, std::move(batch), {sql::give_back, std::nullopt}, Recorder{run_id, options_.host});
+  answer(settle(*connection_, std::move(batch), {sql::give_back, std::nullopt}, Recorder{run_id, options_.host}));
 }
 
 }  // namespace zipmodule::queue

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,12 @@
 
 namespace zipmodule::queue {
 
+struct Settled;  // src/queue only
+
 struct WorkerOptions {
   ConnectionOptions connection;
-  std::string host;       // for telemetry and messages
-  std::string instance;   // host and store: the lock holder of one archive store on one host
+  std::string host;      // for telemetry and messages
+  std::string instance;  // host and store: the lock holder of one archive store on one host
   std::chrono::seconds lease{60};
   int max_attempts = 5;
 };
@@ -74,8 +77,7 @@ class Worker {
   // answer[i] is false where the lease was lost or the job cancelled: nothing of it was stored then, except a telemetry
   // row (outcome lost or cancelled) if there was none for that token. After an Error{database} the fate of the commit is
   // unknown: call again with the same arguments; what was stored before is recognised by its build_id and answered true.
-  // The leases stay, for the link. Like release, release_unbuilt, fail and give_back it waits for uncommitted publishes of
-  // the same jobs, after all other jobs of the batch are stored, so extend needs a Worker and a thread of its own.
+  // The leases stay, for the link. Like release, release_unbuilt, fail and give_back it never waits: see left_busy().
   std::vector<bool> commit(std::int64_t run_id, const std::vector<Completion>& completions);
 
   // Ends the leases of jobs whose builds are committed and linked; the jobs are done now, or pending again where a newer
@@ -92,6 +94,10 @@ class Worker {
 
   // Gives leases back at a stop, without counting an attempt: telemetry 'retry', kind 'stopped'.
   void give_back(std::int64_t run_id, const std::vector<Attempt>& attempts);
+
+  // Which items the last of these five calls left alone, and answered false, because a publish with an open transaction
+  // has their jobs locked: to be tried again.
+  const std::vector<bool>& left_busy() const noexcept { return busy_; }
 
   // The current build of a job, of any instance, or nullopt.
   std::optional<StoredBuild> current(std::int64_t job_id);
@@ -116,8 +122,11 @@ class Worker {
   void remove_builds(const std::vector<std::string>& build_ids);
 
  private:
+  std::vector<bool> answer(Settled settled);
+
   WorkerOptions options_;
   std::unique_ptr<Connection> connection_;
+  std::vector<bool> busy_;
 };
 
 }  // namespace zipmodule::queue

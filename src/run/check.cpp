@@ -33,9 +33,13 @@ CheckResult check_database(const config::Config& config) {
   queue::require_current_schema({config.database.dsn, "zipmodule check"});
   queue::Reader reader({config.database.dsn, "zipmodule check"});
   const auto health = reader.health();
-  return {Level::ok, "", fmt::format("PostgreSQL {}, schema {}, {} pending, {} waiting, {} running, {} failed",
-                                     health.server_version / 10'000, queue::known_schema_version(), health.pending,
-                                     health.waiting, health.running, health.failed), {}, {}};
+  return {Level::ok,
+          "",
+          fmt::format("PostgreSQL {}, schema {}, {} pending, {} waiting, {} running, {} failed",
+                      health.server_version / 10'000, queue::known_schema_version(), health.pending, health.waiting,
+                      health.running, health.failed),
+          {},
+          {}};
 }
 
 CheckResult check_queue(const config::Config& config) {
@@ -43,12 +47,18 @@ CheckResult check_queue(const config::Config& config) {
   constexpr double k_late_seconds = 600;
   const auto health = queue::Reader({config.database.dsn, "zipmodule check"}).health();
   if (health.oldest_due_seconds > k_late_seconds) {
-    return {Level::warning, "", fmt::format("the oldest due job has been waiting for {:.0f} s", health.oldest_due_seconds),
-            "look whether cron starts 'zipmodule run' and what it mails", {}};
+    return {Level::warning,
+            "",
+            fmt::format("the oldest due job has been waiting for {:.0f} s", health.oldest_due_seconds),
+            "look whether cron starts 'zipmodule run' and what it mails",
+            {}};
   }
   if (health.failed > 0) {
-    return {Level::warning, "", fmt::format("{} jobs are failed", health.failed),
-            "see 'zipmodule status' and 'zipmodule explain SERIES ARCHIVE'", {}};
+    return {Level::warning,
+            "",
+            fmt::format("{} jobs are failed", health.failed),
+            "see 'zipmodule status' and 'zipmodule explain SERIES ARCHIVE'",
+            {}};
   }
   return {Level::ok, "", "no job is late or failed", {}, {}};
 }
@@ -57,8 +67,9 @@ CheckResult check_root(const config::Config& config, const std::string& name, co
   const storage::LocalRoot root(name, folder, config.archives.root);
   // Opening it for reading is what a run needs; the walk itself could take hours here.
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) throw Error(ErrorKind::source_unreadable, fmt::format("open {}: {}", folder.string(), errno_text(errno)),
-                       "give the user that runs zipmodule the right to read it");
+  if (!fd)
+    throw Error(ErrorKind::source_unreadable, fmt::format("open {}: {}", folder.string(), errno_text(errno)),
+                "give the user that runs zipmodule the right to read it");
   return {Level::ok, "", fmt::format("{} can be read", folder.string()), {}, {}};
 }
 
@@ -72,7 +83,8 @@ CheckResult check_store(const config::Config& config) {
   }
   const auto stored = temporary.publish();
   store.remove_build(stored.path);
-  return {Level::ok, "", fmt::format("{} can be written, synced and renamed in", config.archives.root.string()), {}, {}};
+  return {
+      Level::ok, "", fmt::format("{} can be written, synced and renamed in", config.archives.root.string()), {}, {}};
 }
 
 CheckResult check_public(const config::Config& config) {
@@ -84,9 +96,11 @@ CheckResult check_public(const config::Config& config) {
 CheckResult check_space(const config::Config& config) {
   const archive::Store store(config.archives.root, config.archives.min_free_bytes);
   const auto free = store.free_bytes();
-  const auto detail = fmt::format("{} bytes free, {} of them kept by archives.min_free", free, config.archives.min_free_bytes);
+  const auto detail =
+      fmt::format("{} bytes free, {} of them kept by archives.min_free", free, config.archives.min_free_bytes);
   if (free < config.archives.min_free_bytes) {
-    return {Level::problem, "", detail, "free space there, shorten archives.grace, or lower archives.min_free", ErrorKind::disk_reserve};
+    return {Level::problem, "", detail, "free space there, shorten archives.grace, or lower archives.min_free",
+            ErrorKind::disk_reserve};
   }
   if (free < 2 * config.archives.min_free_bytes) return {Level::warning, "", detail, "the disk is getting full", {}};
   return {Level::ok, "", detail, {}, {}};
@@ -97,6 +111,15 @@ CheckResult check_lock(const config::Config& config) {
   const auto path = config.run.lock_file.string();
   if (lock) return {Level::ok, "", fmt::format("{} is free", path), {}, {}};
   return {Level::ok, "", fmt::format("{} is held by a run: {}", path, FileLock::holder(path)), {}, {}};
+}
+
+archive::AuditResult audit_or_problem(const archive::Store& store, const archive::ExpectedBuild& expected, bool deep,
+                                      ThreadPool& pool) {
+  try {
+    return archive::audit_build(store, expected, deep, pool, {});
+  } catch (const Error& error) {
+    return {false, error.what(), std::nullopt};
+  }
 }
 
 CheckResult check_builds(const config::Config& config, bool deep) {
@@ -115,12 +138,13 @@ CheckResult check_builds(const config::Config& config, bool deep) {
       const auto& build = stored.build;
       cursor = build.build_id;
       ++audited;
-      const auto result = archive::audit_build(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint},
-                                               deep, pool, {});
+      const auto result =
+          audit_or_problem(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint}, deep, pool);
       const bool linked = store.link_target(stored.series, stored.archive) == build.path;
       if (result.good && linked) continue;
       if (++bad <= k_named) {
-        names += fmt::format("; {}/{}: {}", stored.series, stored.archive, result.good ? "its link is gone or wrong" : result.problem);
+        names += fmt::format("; {}/{}: {}", stored.series, stored.archive,
+                             result.good ? "its link is gone or wrong" : result.problem);
       }
     }
     if (builds.size() < k_batch) break;
@@ -129,7 +153,11 @@ CheckResult check_builds(const config::Config& config, bool deep) {
     return {Level::problem, "", fmt::format("{} of {} archives are damaged{}", bad, audited, names),
             "the next 'zipmodule run' builds them again", ErrorKind::corrupt};
   }
-  return {Level::ok, "", fmt::format("{} archives are {}", audited, deep ? "whole, every byte" : "there, untouched and linked"), {}, {}};
+  return {Level::ok,
+          "",
+          fmt::format("{} archives are {}", audited, deep ? "whole, every byte" : "there, untouched and linked"),
+          {},
+          {}};
 }
 
 }  // namespace
@@ -139,7 +167,8 @@ std::vector<CheckResult> check(const config::Config& config, bool deep) {
   probe(results, "database", [&] { return check_database(config); });
   const bool database = results.back().level == Level::ok;
   for (const auto& [name, folder] : config.content.roots) {
-    probe(results, "root " + name, [&, &root_name = name, &root_folder = folder] { return check_root(config, root_name, root_folder); });
+    probe(results, "root " + name,
+          [&, &root_name = name, &root_folder = folder] { return check_root(config, root_name, root_folder); });
   }
   probe(results, "store", [&] { return check_store(config); });
   const bool store = results.back().level == Level::ok;

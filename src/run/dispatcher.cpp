@@ -21,14 +21,18 @@ constexpr double k_ahead_most = 64;
 constexpr double k_average_weight = 0.1;
 // No claim this long before max_runtime: most builds are done by then.
 constexpr std::chrono::seconds k_before_end{5};
+// How soon results are settled again that a publisher's open transaction was in the way of, and how long a run that has
+// nothing else left to do goes on with that: the next run recovers them.
+constexpr std::chrono::milliseconds k_postponed_poll{100};
+constexpr double k_postponed_seconds = 10;
 constexpr std::chrono::milliseconds k_poll{500};
 constexpr std::chrono::milliseconds k_backoff_first{200};
 constexpr std::chrono::milliseconds k_backoff_most{5'000};
 
 }  // namespace
 
-Dispatcher::Dispatcher(const config::Config& config, Site& site, queue::Worker& worker, Leases& leases, std::int64_t run_id,
-                       std::stop_token stop)
+Dispatcher::Dispatcher(const config::Config& config, Site& site, queue::Worker& worker, Leases& leases,
+                       std::int64_t run_id, std::stop_token stop)
     : config_(config),
       site_(site),
       worker_(worker),
@@ -82,7 +86,9 @@ auto Dispatcher::with_database(Statement statement) {
 }
 
 bool Dispatcher::may_claim() const {
-  return !stop_.stop_requested() && runtime_.seconds() < std::chrono::duration<double>(config_.run.max_runtime - k_before_end).count();
+  const std::chrono::duration<double> most = config_.run.max_runtime;
+  const auto margin = std::min<std::chrono::duration<double>>(k_before_end, most / 10);
+  return !stop_.stop_requested() && runtime_.seconds() < (most - margin).count();
 }
 
 std::size_t Dispatcher::wanted_claims() const {
@@ -90,7 +96,8 @@ std::size_t Dispatcher::wanted_claims() const {
                            ? std::min(k_ahead_most, k_ahead_seconds * config_.run.workers / average_build_seconds_)
                            : 0;
   const auto target = config_.run.workers + static_cast<std::size_t>(ahead);
-  return target > in_flight_ ? target - in_flight_ : 0;
+  const std::size_t working = in_flight_ - postponed_.size();
+  return target > working ? target - working : 0;
 }
 
 bool Dispatcher::claim_more() {
@@ -113,9 +120,15 @@ bool Dispatcher::claim_more() {
 Dispatcher::Results Dispatcher::wait_for_results(std::optional<std::chrono::milliseconds> most) {
   std::unique_lock lock(mutex_);
   const auto there = [&] { return !results_.empty(); };
-  if (most) arrived_.wait_for(lock, *most, there);
-  else arrived_.wait(lock, there);
-  return std::exchange(results_, {});
+  if (!postponed_.empty()) most = k_postponed_poll;
+  if (most)
+    arrived_.wait_for(lock, *most, there);
+  else
+    arrived_.wait(lock, there);
+  Results results = std::exchange(results_, {});
+  std::move(postponed_.begin(), postponed_.end(), std::back_inserter(results));
+  postponed_.clear();
+  return results;
 }
 
 void Dispatcher::run() {
@@ -130,9 +143,21 @@ void Dispatcher::run() {
     // With a worker free, a publish that comes while others build is not left waiting for them.
     const bool look_again = allowed && wanted_claims() > 0;
     settle(wait_for_results(look_again ? std::optional(k_poll) : std::nullopt));
+    if (!allowed) require_progress();
   }
   std::lock_guard lock(mutex_);
   tally_.out_of_time = !stop_.stop_requested();
+}
+
+void Dispatcher::require_progress() {
+  if (postponed_.empty() || postponed_.size() < in_flight_) {
+    only_postponed_ = Stopwatch();
+    return;
+  }
+  if (only_postponed_.seconds() < k_postponed_seconds) return;
+  throw Error(ErrorKind::database,
+              fmt::format("{} finished jobs are locked by publishers' open transactions", in_flight_),
+              "the next run recovers them; look for idle transactions in pg_stat_activity");
 }
 
 void Dispatcher::settle(Results results) {
@@ -141,15 +166,19 @@ void Dispatcher::settle(Results results) {
   Results damaged;
   Results failures;
   for (auto& result : results) {
-    if (std::holds_alternative<queue::BuildRecord>(result.what)) builds.push_back(std::move(result));
-    else if (std::holds_alternative<AlreadyBuilt>(result.what)) relinks.push_back(std::move(result));
-    else if (std::holds_alternative<DamagedBuild>(result.what)) damaged.push_back(std::move(result));
-    else failures.push_back(std::move(result));
+    if (std::holds_alternative<queue::BuildRecord>(result.what))
+      builds.push_back(std::move(result));
+    else if (std::holds_alternative<AlreadyBuilt>(result.what))
+      relinks.push_back(std::move(result));
+    else if (std::holds_alternative<DamagedBuild>(result.what))
+      damaged.push_back(std::move(result));
+    else
+      failures.push_back(std::move(result));
   }
   if (!builds.empty()) settle_builds(std::move(builds));
   if (!relinks.empty()) link_and_release(relinks, false);
   if (!damaged.empty()) forget_damaged(damaged);
-  if (!failures.empty()) settle_failures(failures);
+  if (!failures.empty()) settle_failures(std::move(failures));
 }
 
 void Dispatcher::forget_damaged(const Results& damaged) {
@@ -164,6 +193,7 @@ void Dispatcher::forget_damaged(const Results& damaged) {
     worker_.give_back(run_id_, attempts);
     return true;
   });
+  // Where a publisher was in the way, the lease stays for the next run to recover.
   for (const auto& result : damaged) finished(result.work);
 }
 
@@ -180,13 +210,21 @@ void Dispatcher::settle_builds(Results builds) {
   }
   const auto committed = with_database([&] { return worker_.commit(run_id_, completions); });
   Results ours;
+  const std::vector<bool> busy = worker_.left_busy();
   for (std::size_t i = 0; i < builds.size(); ++i) {
-    if (committed[i]) {
-      ours.push_back(std::move(builds[i]));
+    if (committed[i] || busy[i]) {
+      if (busy[i])
+        postpone(std::move(builds[i]));
+      else
+        ours.push_back(std::move(builds[i]));
       continue;
     }
     // Cancelled, or another worker's by now: nobody will ever refer to this file.
-    site_.store().remove_build(completions[i].build.path);
+    try {
+      site_.store().remove_build(completions[i].build.path);
+    } catch (const Error& error) {
+      log::warn("{}", error.full_text());
+    }
     log::info("{}: its lease was lost or it was cancelled; the build was dropped", builds[i].work.held->label);
     finished(builds[i].work);
   }
@@ -211,7 +249,8 @@ queue::Failure link_failure(const queue::Attempt& attempt, const Error& error) {
 void Dispatcher::link_and_release(Results& committed, bool built_now) {
   std::vector<archive::Link> links;
   for (const auto& result : committed) {
-    const auto& build = built_now ? std::get<queue::BuildRecord>(result.what) : std::get<AlreadyBuilt>(result.what).build;
+    const auto& build =
+        built_now ? std::get<queue::BuildRecord>(result.what) : std::get<AlreadyBuilt>(result.what).build;
     links.push_back({result.work.job.series, result.work.job.archive, build.path});
   }
   // A lease that ran out here may have been taken over, and a newer build linked; release() tells, repair_link mends.
@@ -234,14 +273,19 @@ void Dispatcher::link_and_release(Results& committed, bool built_now) {
       for (const auto& result : linked) attempts.push_back(result.attempt);
       return worker_.release_unbuilt(run_id_, attempts);
     });
+    const std::vector<bool> busy = worker_.left_busy();
     for (std::size_t i = 0; i < linked.size(); ++i) {
+      if (busy[i]) {
+        postpone(std::move(linked[i]));
+        continue;
+      }
       if (!released[i]) repair_link(linked[i].work);
       finished(linked[i].work);
+      std::lock_guard lock(mutex_);
+      ++tally_.done;
     }
-    std::lock_guard lock(mutex_);
-    tally_.done += linked.size();
   }
-  if (!failures.empty()) settle_failures(failures);
+  if (!failures.empty()) settle_failures(std::move(failures));
 }
 
 void Dispatcher::repair_link(const Work& work) {
@@ -252,29 +296,49 @@ void Dispatcher::repair_link(const Work& work) {
   for (int i = 0; i < k_tries; ++i) {
     const auto current = with_database([&] { return worker_.current(work.job.lease.job_id); });
     if (!current || current->build.path == linked) return;
-    site_.store().switch_link(current->series, current->archive, current->build.path);
-    linked = current->build.path;
+    const queue::BuildRecord& build = current->build;
+    // Another host's build is in another store: this one keeps what it has.
+    if (site_.store().state_of(build.path, build.size_bytes, build.mtime_ns) != archive::BuildState::good) return;
+    try {
+      site_.store().switch_link(current->series, current->archive, build.path);
+    } catch (const Error& error) {
+      log::warn("{}: {}", work.held->label, error.full_text());
+      return;
+    }
+    linked = build.path;
   }
 }
 
-void Dispatcher::settle_failures(const Results& failures) {
-  std::vector<queue::Failure> failed;
-  std::vector<queue::Attempt> given_back;
-  for (const auto& result : failures) {
+void Dispatcher::settle_failures(Results failures) {
+  const auto stopped = std::partition(failures.begin(), failures.end(), [](const AttemptResult& result) {
     const auto& failure = std::get<queue::Failure>(result.what);
-    if (error_kind_from_code(failure.attempt.error_kind) == ErrorKind::stopped) given_back.push_back(failure.attempt);
-    else failed.push_back(failure);
+    return error_kind_from_code(failure.attempt.error_kind) != ErrorKind::stopped;
+  });
+  std::vector<queue::Failure> failed;
+  std::for_each(failures.begin(), stopped,
+                [&](const auto& result) { failed.push_back(std::get<queue::Failure>(result.what)); });
+  std::vector<bool> busy;
+  if (!failed.empty()) {
+    with_database([&] { return worker_.fail(run_id_, failed); });
+    busy = worker_.left_busy();
   }
-  if (!failed.empty()) with_database([&] { return worker_.fail(run_id_, failed); });
+  std::vector<queue::Attempt> given_back;
+  std::for_each(stopped, failures.end(),
+                [&](const auto& result) { given_back.push_back(std::get<queue::Failure>(result.what).attempt); });
   if (!given_back.empty()) {
     with_database([&] {
       worker_.give_back(run_id_, given_back);
       return true;
     });
+    busy.insert(busy.end(), worker_.left_busy().begin(), worker_.left_busy().end());
   }
-  for (const auto& result : failures) {
-    report_failure(result);
-    finished(result.work);
+  for (std::size_t i = 0; i < failures.size(); ++i) {
+    if (busy[i]) {
+      postpone(std::move(failures[i]));
+      continue;
+    }
+    report_failure(failures[i]);
+    finished(failures[i].work);
   }
 }
 
@@ -288,8 +352,10 @@ void Dispatcher::report_failure(const AttemptResult& result) {
   }
   log::warn("{}: {}{}", label, failure.attempt.error, failure.retryable ? "; it will be tried again" : "");
   std::lock_guard lock(mutex_);
-  if (is_disk_trouble(failure.attempt.error_kind)) tally_.disk_trouble = true;
-  else ++tally_.failed;
+  if (is_disk_trouble(failure.attempt.error_kind))
+    tally_.disk_trouble = true;
+  else
+    ++tally_.failed;
 }
 
 void Dispatcher::finished(const Work& work) {

@@ -58,8 +58,11 @@ class Dispatcher {
   void link_and_release(Results& committed, bool built_now);
   void repair_link(const Work& work);
   void forget_damaged(const Results& damaged);
-  void settle_failures(const Results& failures);
+  void settle_failures(Results failures);
   void report_failure(const AttemptResult& result);
+  void postpone(AttemptResult result) { postponed_.push_back(std::move(result)); }
+  // Throws Error{database} where only postponed results have been left for a while.
+  void require_progress();
   void finished(const Work& work);
 
   // Calls `statement`, again with growing pauses while the database is away, any lease lives and no stop is requested.
@@ -76,9 +79,11 @@ class Dispatcher {
   const zip::Level default_level_;
 
   // the dispatching thread's own
-  std::size_t in_flight_ = 0;           // claimed and not settled
-  double average_build_seconds_ = 0;    // 0: not known yet
+  std::size_t in_flight_ = 0;         // claimed and not settled
+  double average_build_seconds_ = 0;  // 0: not known yet
+  Results postponed_;                 // to be settled again: publishes with open transactions have their jobs locked
   Stopwatch runtime_;
+  Stopwatch only_postponed_;  // since when nothing else is left
 
   BoundedQueue<Work> work_;
 

@@ -44,7 +44,8 @@ json plan_as_json(const queue::ClaimedJob& job, const archive::Roots& roots, arc
 
 void print_plan(const json& document) {
   const auto text = [](const json& value) { return value.get<std::string>(); };
-  fmt::print("{}/{} revision {}: ", text(document["series"]), text(document["archive"]), document["revision"].get<std::int64_t>());
+  fmt::print("{}/{} revision {}: ", text(document["series"]), text(document["archive"]),
+             document["revision"].get<std::int64_t>());
   if (document.contains("error")) {
     const json& error = document["error"];
     fmt::print("would fail: {}: {}\n", text(error["kind"]), text(error["message"]));
@@ -72,11 +73,15 @@ int dry_run(const config::Config& config, bool as_json) {
   json documents = json::array();
   for (const auto& job : worker.peek(k_jobs_most)) {
     const json document = plan_as_json(job, roots, plan_options(config));
-    if (as_json) documents.push_back(document);
-    else print_plan(document);
+    if (as_json)
+      documents.push_back(document);
+    else
+      print_plan(document);
   }
-  if (as_json) fmt::print("{}\n", documents.dump(2));
-  else if (worker.peek(1).empty()) fmt::print("nothing is due\n");
+  if (as_json)
+    fmt::print("{}\n", documents.dump(2, ' ', false, json::error_handler_t::replace));
+  else if (worker.peek(1).empty())
+    fmt::print("nothing is due\n");
   return 0;
 }
 

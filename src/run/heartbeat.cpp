@@ -16,23 +16,34 @@ std::chrono::milliseconds interval(std::chrono::seconds lease) {
 }  // namespace
 
 Heartbeat::Heartbeat(queue::WorkerOptions options, Leases& leases)
-    : options_(std::move(options)), leases_(leases), thread_([this](const std::stop_token& stop) { loop(stop); }) {}
+    : options_(std::move(options)),
+      leases_(leases),
+      thread_([this](const std::stop_token& stop) { loop(stop); }),
+      watch_([this](const std::stop_token& stop) { watch(stop); }) {}
+
+void Heartbeat::pause(const std::stop_token& stop, std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, stop, time, [] { return false; });
+}
+
+void Heartbeat::watch(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    pause(stop, std::chrono::seconds(1));
+    for (const auto& held : leases_.all()) {
+      if (!held->alive()) held->request_stop(StopReason::lease_lost);
+    }
+  }
+}
 
 void Heartbeat::loop(const std::stop_token& stop) {
   queue::Worker worker(options_);
   while (!stop.stop_requested()) {
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, stop, interval(options_.lease), [] { return false; });
-    }
+    pause(stop, interval(options_.lease));
     if (stop.stop_requested()) return;
     try {
       beat(worker);
     } catch (const std::exception& error) {
       log::info("heartbeat: {}", error.what());
-    }
-    for (const auto& held : leases_.all()) {
-      if (!held->alive()) held->request_stop(StopReason::lease_lost);
     }
   }
 }

@@ -21,12 +21,16 @@ class Heartbeat {
  private:
   void loop(const std::stop_token& stop);
   void beat(queue::Worker& worker);
+  void watch(const std::stop_token& stop);
+  void pause(const std::stop_token& stop, std::chrono::milliseconds time);
 
   const queue::WorkerOptions options_;
   Leases& leases_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::jthread thread_;  // last: stops and joins before the rest goes
+  std::jthread thread_;
+  // Ends builds whose leases ran out, apart from the thread that may hang in a statement. Last: joined first.
+  std::jthread watch_;
 };
 
 }  // namespace zipmodule::run

@@ -1,11 +1,14 @@
 #include "run/housekeeping.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "archive/audit.hpp"
 #include "base/clock.hpp"
+#include "base/error.hpp"
 #include "base/log.hpp"
 
 namespace zipmodule::run {
@@ -39,13 +42,25 @@ void sweep_orphans(const archive::Store& store, queue::Worker& worker) {
   if (!builds.empty()) remove_unknown(store, worker, builds);
 }
 
+// One archive's trouble on the disk must not keep the run from all others.
+template <class What>
+void apart(const queue::StoredBuild& stored, What what) {
+  try {
+    what();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::database || error.kind() == ErrorKind::stopped) throw;
+    log::warn("{}/{}: {}", stored.series, stored.archive, error.full_text());
+  }
+}
+
 void audit_one(Site& site, queue::Worker& worker, const queue::StoredBuild& stored, const std::stop_token& stop) {
   const queue::BuildRecord& build = stored.build;
   const archive::Store& store = site.store();
-  const auto result = archive::audit_build(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint}, false,
-                                           site.pool(), stop);
+  const auto result = archive::audit_build(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint},
+                                           false, site.pool(), stop);
   if (!result.good) {
-    log::warn("{}/{}: its archive is damaged: {}; it will be built again", stored.series, stored.archive, result.problem);
+    log::warn("{}/{}: its archive is damaged: {}; it will be built again", stored.series, stored.archive,
+              result.problem);
     if (!worker.forget_build(build.build_id, result.problem)) return;
     store.remove_link(stored.series, stored.archive, build.path);
     store.remove_build(build.path);
@@ -59,6 +74,16 @@ void audit_one(Site& site, queue::Worker& worker, const queue::StoredBuild& stor
 }
 
 }  // namespace
+
+void require_mounted(const archive::Store& store, queue::Worker& worker) {
+  if (store.has_marker()) return;
+  if (!worker.builds_after("", 1).empty()) {
+    throw Error(ErrorKind::store_unwritable,
+                fmt::format("{} has no file .zipmodule.store, but archives were built in it", store.root().string()),
+                "mount its disk; if the archives are lost for good, create that file and they are built again");
+  }
+  store.write_marker();
+}
 
 void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begun) {
   const auto ended = worker.recover(begun.run_id);
@@ -76,7 +101,7 @@ void audit(Site& site, queue::Worker& worker, const std::stop_token& stop) {
     const auto builds = worker.builds_after(cursor, k_batch);
     for (const auto& stored : builds) {
       if (stop.stop_requested() || watch.seconds() > k_audit_seconds) break;
-      audit_one(site, worker, stored, stop);
+      apart(stored, [&] { audit_one(site, worker, stored, stop); });
       cursor = stored.build.build_id;
       ++audited;
     }
@@ -95,11 +120,14 @@ void collect_garbage(Site& site, queue::Worker& worker, std::chrono::seconds gra
     if (retired.empty()) return;
     std::vector<std::string> ids;
     for (const auto& stored : retired) {
-      // Where another host has built the archive since, this one's link still leads here.
-      site.store().remove_link(stored.series, stored.archive, stored.build.path);
-      site.store().remove_build(stored.build.path);
-      ids.push_back(stored.build.build_id);
+      apart(stored, [&] {
+        // Where another host has built the archive since, this one's link still leads here.
+        site.store().remove_link(stored.series, stored.archive, stored.build.path);
+        site.store().remove_build(stored.build.path);
+        ids.push_back(stored.build.build_id);
+      });
     }
+    if (ids.empty()) return;
     worker.remove_builds(ids);
     log::info("{} replaced builds were removed", ids.size());
   }

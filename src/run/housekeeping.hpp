@@ -10,6 +10,10 @@
 
 namespace zipmodule::run {
 
+// Throws Error{store_unwritable} where the store's marker is missing although the database knows builds in it: its disk is
+// probably not mounted. Marks a new store.
+void require_mounted(const archive::Store& store, queue::Worker& worker);
+
 // With the lock held and before the first claim: ends the leases of this instance's dead process, empties tmp/, and where
 // that process did not end by itself, removes builds that were renamed but never committed.
 void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begun);

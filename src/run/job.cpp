@@ -66,17 +66,20 @@ bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& st
   if (!job.current) return false;
   const queue::BuildRecord& build = *job.current;
   const bool good = store.state_of(build.path, build.size_bytes, build.mtime_ns) == archive::BuildState::good;
+  if (result.work.held->stop.stop_requested()) throw Error(ErrorKind::stopped, "building was stopped");
   if (good) store.switch_link(job.series, job.archive, build.path);
   if (job.built_revision != job.lease.revision) return false;
   result.attempt.outcome = queue::Outcome::skipped;
-  if (good) result.what = AlreadyBuilt{build};
-  else result.what = DamagedBuild{build};
+  if (good)
+    result.what = AlreadyBuilt{build};
+  else
+    result.what = DamagedBuild{build};
   return true;
 }
 
 queue::BuildRecord to_record(const archive::FinishedBuild& finished) {
-  return {finished.file.build_id, finished.file.path, finished.file.size_bytes, finished.entries, finished.fingerprint,
-          finished.file.mtime_ns};
+  return {finished.file.build_id, finished.file.path,   finished.file.size_bytes,
+          finished.entries,       finished.fingerprint, finished.file.mtime_ns};
 }
 
 }  // namespace
@@ -86,7 +89,8 @@ bool is_disk_trouble(const std::string& error_kind) {
   return kind == ErrorKind::disk_full || kind == ErrorKind::disk_reserve || kind == ErrorKind::store_unwritable;
 }
 
-AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store, zip::Level default_level) {
+AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store,
+                          zip::Level default_level) {
   AttemptResult result{std::move(work), queue::Failure{}, {}, {}};
   const queue::ClaimedJob& job = result.work.job;
   HeldLease& held = *result.work.held;

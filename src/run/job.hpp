@@ -37,7 +37,8 @@ struct AttemptResult {
 };
 
 // Builds the job. Never throws. `default_level` is the configuration's.
-AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store, zip::Level default_level);
+AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store,
+                          zip::Level default_level);
 
 // Whether an error means that the store's disk needs a person, not the job.
 bool is_disk_trouble(const std::string& error_kind);

@@ -1,13 +1,19 @@
 #include "run/leases.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace zipmodule::run {
 
 std::shared_ptr<HeldLease> Leases::add(const queue::Lease& lease, std::string label, BootClock::time_point deadline) {
   auto held = std::make_shared<HeldLease>(lease, std::move(label), deadline);
-  std::lock_guard lock(mutex_);
-  held_[lease.job_id] = held;
+  std::shared_ptr<HeldLease> older;
+  {
+    std::lock_guard lock(mutex_);
+    older = std::exchange(held_[lease.job_id], held);
+  }
+  // Cancelled, published and claimed again between two heartbeats: the old build would be out of everybody's reach.
+  if (older) older->request_stop(StopReason::lease_lost);
   return held;
 }
 

@@ -49,6 +49,7 @@ struct HeldLease {
 // Thread-safe.
 class Leases {
  public:
+  // Ends the build of an older lease of the same job.
   std::shared_ptr<HeldLease> add(const queue::Lease& lease, std::string label, BootClock::time_point deadline);
   void remove(const queue::Lease& lease);
   std::vector<std::shared_ptr<HeldLease>> all() const;

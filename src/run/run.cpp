@@ -22,8 +22,10 @@ namespace {
 int lock_busy(const config::Config& config, const std::filesystem::path& lock) {
   const std::string message = fmt::format("another run holds {}: {}", lock.string(), FileLock::holder(lock));
   // Under cron a run that is still busy a minute later is no trouble; only who asked for an exit code hears of it.
-  if (config.run.lock_busy_exit == 0 && ::isatty(STDERR_FILENO) == 0) log::info("{}", message);
-  else log::warn("{}", message);
+  if (config.run.lock_busy_exit == 0 && ::isatty(STDERR_FILENO) == 0)
+    log::info("{}", message);
+  else
+    log::warn("{}", message);
   return config.run.lock_busy_exit;
 }
 
@@ -56,6 +58,7 @@ class Launch {
   int run() {
     const auto begun = worker_.begin_run(::getpid(), options_.version);
     try {
+      require_mounted(site_.store(), worker_);
       recover(site_, worker_, begun);
       audit(site_, worker_, stop_);
       work(begun.run_id);

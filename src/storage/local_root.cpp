@@ -33,8 +33,13 @@ FileType type_of(mode_t mode) noexcept {
 }
 
 FileStatus to_status(const struct stat& s) noexcept {
-  return {type_of(s.st_mode),      (s.st_mode & S_IXUSR) != 0, static_cast<std::uint64_t>(s.st_size), nanoseconds(s.st_mtim),
-          nanoseconds(s.st_ctim), s.st_ino,                   s.st_dev};
+  return {type_of(s.st_mode),
+          (s.st_mode & S_IXUSR) != 0,
+          static_cast<std::uint64_t>(s.st_size),
+          nanoseconds(s.st_mtim),
+          nanoseconds(s.st_ctim),
+          s.st_ino,
+          s.st_dev};
 }
 
 Error source_error(int error_number, const std::string& name) {
@@ -162,7 +167,8 @@ class LocalRoot::Walk {
     if (::fstat(fd.get(), &s) != 0) throw source_error(errno, name(below));
     const std::pair<std::uint64_t, std::uint64_t> identity(s.st_dev, s.st_ino);
     if (std::find(ancestors_.begin(), ancestors_.end(), identity) != ancestors_.end()) {
-      throw Error(ErrorKind::source_unreadable, fmt::format("source {} is a symlink to a folder that contains it", name(below)),
+      throw Error(ErrorKind::source_unreadable,
+                  fmt::format("source {} is a symlink to a folder that contains it", name(below)),
                   "remove the symlink");
     }
     root_.require_outside_store(fd.get(), path(below));
@@ -194,7 +200,8 @@ class LocalRoot::Walk {
       Child child;
       try {
         struct stat s {};
-        if (::fstatat(fd.get(), child_name.c_str(), &s, AT_SYMLINK_NOFOLLOW) != 0) throw source_error(errno, name(child_below));
+        if (::fstatat(fd.get(), child_name.c_str(), &s, AT_SYMLINK_NOFOLLOW) != 0)
+          throw source_error(errno, name(child_below));
         child.status = to_status(s);
         if (child.status.type == FileType::symlink) {
           child.status = root_.status(path(child_below));

@@ -23,9 +23,9 @@ enum class FileType { regular, directory, symlink, other };
 // What is known of a file without reading it. Two equal values: the same unchanged file.
 struct FileStatus {
   FileType type = FileType::other;
-  bool executable = false;      // by its owner
+  bool executable = false;  // by its owner
   std::uint64_t size_bytes = 0;
-  std::int64_t mtime_ns = 0;    // since 1970-01-01 UTC
+  std::int64_t mtime_ns = 0;  // since 1970-01-01 UTC
   std::int64_t ctime_ns = 0;
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
@@ -36,7 +36,8 @@ struct FileStatus {
 // An open regular file. read_at is thread-safe.
 class OpenFile {
  public:
-  OpenFile(Fd fd, const FileStatus& status, std::string name) : fd_(std::move(fd)), status_(status), name_(std::move(name)) {}
+  OpenFile(Fd fd, const FileStatus& status, std::string name)
+      : fd_(std::move(fd)), status_(status), name_(std::move(name)) {}
 
   const FileStatus& status() const noexcept { return status_; }  // when it was opened
   // Fewer bytes only at the end. Throws Error{source_unreadable}.

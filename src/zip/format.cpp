@@ -102,7 +102,8 @@ void put_times(Appender& out, TimeNs mtime) {
 TimeNs from_ntfs(std::uint64_t units) noexcept {
   // What a 64-bit count of nanoseconds can hold: 1678 to 2262. Anything else in a foreign archive is clamped.
   constexpr std::int64_t k_limit = std::numeric_limits<std::int64_t>::max() / 100;
-  const auto since_1970 = static_cast<std::int64_t>(std::min<std::uint64_t>(units, std::uint64_t{1} << 62U)) - k_ntfs_epoch;
+  const auto since_1970 =
+      static_cast<std::int64_t>(std::min<std::uint64_t>(units, std::uint64_t{1} << 62U)) - k_ntfs_epoch;
   return std::clamp(since_1970, -k_limit, k_limit) * 100;
 }
 
@@ -168,7 +169,8 @@ std::uint32_t to_dos_time(TimeNs mtime) noexcept {
 
 TimeNs from_dos_time(std::uint32_t dos) noexcept {
   using namespace std::chrono;
-  const year_month_day date(year(1980 + static_cast<int>(dos >> 25U)), month((dos >> 21U) & 15U), day((dos >> 16U) & 31U));
+  const year_month_day date(year(1980 + static_cast<int>(dos >> 25U)), month((dos >> 21U) & 15U),
+                            day((dos >> 16U) & 31U));
   const sys_days midnight = date.ok() ? sys_days(date) : sys_days(year(1980) / 1 / 1);
   const auto time = midnight + hours((dos >> 11U) & 31U) + minutes((dos >> 5U) & 63U) + seconds((dos & 31U) * 2);
   return duration_cast<nanoseconds>(time.time_since_epoch()).count();
@@ -215,7 +217,8 @@ void append_central_record(const EntryView& entry, const Written& written, std::
   const std::size_t zip64_data = 8U * (static_cast<std::size_t>(big_size) + static_cast<std::size_t>(big_compressed) +
                                        static_cast<std::size_t>(big_offset));
   const std::size_t extra = (zip64_data > 0 ? 4 + zip64_data : 0) + times_size(entry.mtime);
-  const std::uint32_t mode = entry.directory ? (k_directory | 0755) : (k_regular_file | (entry.executable ? 0755U : 0644U));
+  const std::uint32_t mode =
+      entry.directory ? (k_directory | 0755) : (k_regular_file | (entry.executable ? 0755U : 0644U));
   const std::size_t begin = out.size();
   out.resize(begin + k_central_size + entry.name.size() + extra);
   Appender put(out.data() + begin);
@@ -246,9 +249,10 @@ void append_central_record(const EntryView& entry, const Written& written, std::
   put_times(put, entry.mtime);
 }
 
-void append_end_records(std::uint64_t entries, std::uint64_t central_offset, std::uint64_t central_bytes, bool any_zip64,
-                        std::vector<std::byte>& out) {
-  const bool zip64 = any_zip64 || entries >= k_zip64_count || central_offset >= k_zip64_size || central_bytes >= k_zip64_size;
+void append_end_records(std::uint64_t entries, std::uint64_t central_offset, std::uint64_t central_bytes,
+                        bool any_zip64, std::vector<std::byte>& out) {
+  const bool zip64 =
+      any_zip64 || entries >= k_zip64_count || central_offset >= k_zip64_size || central_bytes >= k_zip64_size;
   const std::size_t begin = out.size();
   out.resize(begin + (zip64 ? k_end64_size + k_locator64_size : 0) + k_end_size);
   Appender put(out.data() + begin);
@@ -297,8 +301,8 @@ std::optional<std::size_t> decode_central_record(std::span<const std::byte> data
   record.external_attributes = load32(p + 38);
   record.offset = load32(p + 42);
   record.name = to_text(data.subspan(k_central_size, name_bytes));
-  const bool wants_zip64 = record.size_bytes == k_zip64_size || record.compressed_bytes == k_zip64_size ||
-                           record.offset == k_zip64_size;
+  const bool wants_zip64 =
+      record.size_bytes == k_zip64_size || record.compressed_bytes == k_zip64_size || record.offset == k_zip64_size;
   bool found_zip64 = false;
   bool exact_time = false;
   const bool whole = for_each_extra(
@@ -307,10 +311,12 @@ std::optional<std::size_t> decode_central_record(std::span<const std::byte> data
           found_zip64 = true;
           return resolve_zip64(field, record.size_bytes, record.compressed_bytes, &record.offset);
         }
-        if (id == k_extra_ntfs && field.size() >= 32 && load16(field.data() + 4) == 1 && load16(field.data() + 6) == 24) {
+        if (id == k_extra_ntfs && field.size() >= 32 && load16(field.data() + 4) == 1 &&
+            load16(field.data() + 6) == 24) {
           record.mtime = from_ntfs(load64(field.data() + 8));
           exact_time = true;
-        } else if (id == k_extra_timestamp && field.size() >= 5 && (field[0] & std::byte{1}) != std::byte{0} && !exact_time) {
+        } else if (id == k_extra_timestamp && field.size() >= 5 && (field[0] & std::byte{1}) != std::byte{0} &&
+                   !exact_time) {
           record.mtime = static_cast<std::int32_t>(load32(field.data() + 1)) * k_second;
         }
         return true;
@@ -338,11 +344,11 @@ std::optional<LocalHeader> decode_local_header(std::span<const std::byte> whole)
   header.size_bytes = load32(p + 22);
   header.name = to_text(whole.subspan(k_local_size, name_bytes));
   header.header_bytes = *length;
-  const bool whole_extra = for_each_extra(whole.subspan(k_local_size + name_bytes, *length - k_local_size - name_bytes),
-                                          [&](std::uint16_t id, std::span<const std::byte> field) {
-                                            return id != k_extra_zip64 || resolve_zip64(field, header.size_bytes,
-                                                                                       header.compressed_bytes, nullptr);
-                                          });
+  const bool whole_extra = for_each_extra(
+      whole.subspan(k_local_size + name_bytes, *length - k_local_size - name_bytes),
+      [&](std::uint16_t id, std::span<const std::byte> field) {
+        return id != k_extra_zip64 || resolve_zip64(field, header.size_bytes, header.compressed_bytes, nullptr);
+      });
   if (!whole_extra) return std::nullopt;
   return header;
 }

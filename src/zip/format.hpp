@@ -27,7 +27,7 @@ inline constexpr std::size_t k_end_size = 22;
 inline constexpr std::size_t k_end64_size = 56;
 inline constexpr std::size_t k_locator64_size = 20;
 
-inline constexpr std::uint16_t k_flag_encrypted = 1U << 0;   // 4.4.4
+inline constexpr std::uint16_t k_flag_encrypted = 1U << 0;  // 4.4.4
 inline constexpr std::uint16_t k_flag_descriptor = 1U << 3;
 inline constexpr std::uint16_t k_flag_utf8 = 1U << 11;
 
@@ -55,8 +55,8 @@ void encode_local_header(const EntryView& entry, const Written& written, std::sp
 void append_central_record(const EntryView& entry, const Written& written, std::vector<std::byte>& out);
 
 // Appends the end records: EOCD64 and locator when any total overflows or `any_zip64`, then the EOCD.
-void append_end_records(std::uint64_t entries, std::uint64_t central_offset, std::uint64_t central_bytes, bool any_zip64,
-                        std::vector<std::byte>& out);
+void append_end_records(std::uint64_t entries, std::uint64_t central_offset, std::uint64_t central_bytes,
+                        bool any_zip64, std::vector<std::byte>& out);
 
 // Whether the entry's records use zip64 fields.
 bool needs_zip64(const EntryView& entry, const Written& written) noexcept;

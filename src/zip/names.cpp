@@ -45,11 +45,12 @@ std::string folded(std::string_view name) {
     return lower;
   }
   utf8proc_uint8_t* mapped = nullptr;
-  const auto n = utf8proc_map(
-      reinterpret_cast<const utf8proc_uint8_t*>(name.data()), static_cast<utf8proc_ssize_t>(name.size()), &mapped,
-      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD));
+  const auto n =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(name.data()), static_cast<utf8proc_ssize_t>(name.size()),
+                   &mapped, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD));
   const std::unique_ptr<utf8proc_uint8_t, Free> owner(mapped);
-  if (n < 0) throw Error(ErrorKind::source_name, fmt::format("name '{}' can't be normalised: {}", name, utf8proc_errmsg(n)));
+  if (n < 0)
+    throw Error(ErrorKind::source_name, fmt::format("name '{}' can't be normalised: {}", name, utf8proc_errmsg(n)));
   return {reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n)};
 }
 
@@ -98,7 +99,8 @@ std::optional<std::string> component_problem(std::string_view component) {
 
 std::optional<std::string> name_problem(std::string_view name) {
   if (name.empty() || name == "/") return "is empty";
-  if (name.size() > k_name_bytes_most) return fmt::format("has {} bytes; {} is the most", name.size(), k_name_bytes_most);
+  if (name.size() > k_name_bytes_most)
+    return fmt::format("has {} bytes; {} is the most", name.size(), k_name_bytes_most);
   if (name.front() == '/') return "is absolute";
   if (name.size() >= 2 && name[1] == ':' && ascii_lower(name[0]) >= 'a' && ascii_lower(name[0]) <= 'z') {
     return "begins with a drive letter";

@@ -33,9 +33,9 @@ class NameSet {
   explicit NameSet(OnDuplicate on_duplicate) : on_duplicate_(on_duplicate) {}
 
   struct Result {
-    std::string name;      // under which the entry goes into the archive
+    std::string name;  // under which the entry goes into the archive
     bool renamed = false;
-    bool repeated = false; // a directory that is in the archive already: leave the entry out
+    bool repeated = false;  // a directory that is in the archive already: leave the entry out
   };
   // `name` passed name_problem. Throws Error{name_conflict} naming it where a name is both file and directory, or where
   // it is a duplicate and OnDuplicate::fail was chosen.

@@ -17,7 +17,7 @@
 namespace zipmodule::zip {
 namespace {
 
-constexpr std::size_t k_comment_most = 65'535;            // APPNOTE 4.4.12: a 16-bit length
+constexpr std::size_t k_comment_most = 65'535;  // APPNOTE 4.4.12: a 16-bit length
 constexpr std::size_t k_buffer_bytes = std::size_t{1} << 20U;
 // The longest record: fixed part, name, extra fields and comment, each with a 16-bit length.
 constexpr std::size_t k_record_most = k_central_size + std::size_t{3} * 65'535;
@@ -36,7 +36,8 @@ void read_exactly(const ArchiveFile& file, std::span<std::byte> buffer, std::uin
 // Looks backwards for the signature of a record whose comment reaches exactly to the end of the file.
 std::uint64_t find_end_record(const ArchiveFile& file) {
   if (file.size_bytes < k_end_size) throw corrupt(file, "is too short for a zip archive");
-  const auto tail_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(file.size_bytes, k_end_size + k_comment_most));
+  const auto tail_bytes =
+      static_cast<std::size_t>(std::min<std::uint64_t>(file.size_bytes, k_end_size + k_comment_most));
   std::vector<std::byte> tail(tail_bytes);
   read_exactly(file, tail, file.size_bytes - tail_bytes);
   for (std::size_t at = tail_bytes - k_end_size + 1; at-- > 0;) {
@@ -92,7 +93,8 @@ EndRecord read_end_record(const ArchiveFile& file) {
     const auto agrees = [](std::uint64_t plain_field, std::uint64_t field, std::uint64_t see_zip64) {
       return plain_field == see_zip64 || plain_field == field;
     };
-    if (!agrees(plain.entries, end.entries, k_zip64_count) || !agrees(plain.central_offset, end.central_offset, k_zip64_size) ||
+    if (!agrees(plain.entries, end.entries, k_zip64_count) ||
+        !agrees(plain.central_offset, end.central_offset, k_zip64_size) ||
         !agrees(plain.central_bytes, end.central_bytes, k_zip64_size)) {
       throw corrupt(file, "end records contradict each other");
     }
@@ -101,7 +103,8 @@ EndRecord read_end_record(const ArchiveFile& file) {
   if (end.central_offset > central_end || end.central_bytes != central_end - end.central_offset) {
     throw corrupt(file, "central directory does not lie where the end record says");
   }
-  if (end.entries > end.central_bytes / k_central_size) throw corrupt(file, "promises more entries than there is room for");
+  if (end.entries > end.central_bytes / k_central_size)
+    throw corrupt(file, "promises more entries than there is room for");
   return end;
 }
 
@@ -139,10 +142,12 @@ std::optional<CentralRecord> CentralDirectory::next() {
   const bool more_to_read = read_at_ < end_.central_offset + end_.central_bytes;
   if (more_to_read && buffer_.size() - used_ < k_record_most) refill();
   if (used_ == buffer_.size()) {
-    if (seen_ != end_.entries) throw corrupt(file_, fmt::format("has {} entries, its end record says {}", seen_, end_.entries));
+    if (seen_ != end_.entries)
+      throw corrupt(file_, fmt::format("has {} entries, its end record says {}", seen_, end_.entries));
     return std::nullopt;
   }
-  if (seen_ == end_.entries) throw corrupt(file_, fmt::format("has more than the {} entries its end record says", end_.entries));
+  if (seen_ == end_.entries)
+    throw corrupt(file_, fmt::format("has more than the {} entries its end record says", end_.entries));
   CentralRecord record;
   const auto length = decode_central_record(std::span(buffer_).subspan(used_), record);
   if (!length) throw corrupt(file_, fmt::format("central directory record {} is broken", seen_));
@@ -171,7 +176,8 @@ std::uint64_t read_local_header(const ArchiveFile& file, const CentralRecord& re
   read_exactly(file, whole, record.offset);
   const auto local = decode_local_header(whole);
   const auto differs = [&](const char* what) {
-    return corrupt(file, fmt::format("entry '{}': local header and central directory differ in {}", printable(record.name), what));
+    return corrupt(
+        file, fmt::format("entry '{}': local header and central directory differ in {}", printable(record.name), what));
   };
   if (!local) throw corrupt(file, fmt::format("entry '{}' has a broken local header", printable(record.name)));
   if (local->name != record.name) throw differs("name");
@@ -205,7 +211,8 @@ namespace {
 
 // Feeds the entry's bytes, a buffer at a time, to `use`.
 template <class Use>
-void for_each_block(const ArchiveFile& file, std::uint64_t offset, std::uint64_t bytes, const std::stop_token& stop, Use use) {
+void for_each_block(const ArchiveFile& file, std::uint64_t offset, std::uint64_t bytes, const std::stop_token& stop,
+                    Use use) {
   thread_local std::vector<std::byte> buffer(std::size_t{256} << 10U);
   while (bytes > 0) {
     if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
@@ -283,7 +290,8 @@ void verify_data(const ArchiveFile& file, const CentralRecord& record, std::uint
   } else {
     throw broken(fmt::format("uses compression method {}, only stored (0) and deflated (8) are known", record.method));
   }
-  if (totals.bytes != record.size_bytes) throw broken(fmt::format("has {} bytes instead of {}", totals.bytes, record.size_bytes));
+  if (totals.bytes != record.size_bytes)
+    throw broken(fmt::format("has {} bytes instead of {}", totals.bytes, record.size_bytes));
   if (totals.crc != record.crc) throw broken(fmt::format("has CRC {:08x} instead of {:08x}", totals.crc, record.crc));
 }
 

@@ -48,9 +48,9 @@ class CentralDirectory {
   const ArchiveFile& file_;
   const EndRecord end_;
   std::vector<std::byte> buffer_;
-  std::size_t used_ = 0;         // consumed bytes of buffer_
-  std::uint64_t read_at_ = 0;    // file offset behind buffer_
-  std::uint64_t seen_ = 0;       // records returned
+  std::size_t used_ = 0;       // consumed bytes of buffer_
+  std::uint64_t read_at_ = 0;  // file offset behind buffer_
+  std::uint64_t seen_ = 0;     // records returned
   std::unique_ptr<Hash> hash_;
 };
 

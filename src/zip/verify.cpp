@@ -48,7 +48,8 @@ std::string verify_against_plan(const ArchiveFile& file, const EntryList& entrie
   for (std::size_t i = 0; auto record = directory.next(); ++i) {
     const EntryView planned = entries.at(i);
     compare_with_plan(file, planned, *record);
-    if (record->offset != expected_offset) throw differs(file, planned.name, "does not begin where the one before ends");
+    if (record->offset != expected_offset)
+      throw differs(file, planned.name, "does not begin where the one before ends");
     expected_offset = read_local_header(file, *record) + record->compressed_bytes;
   }
   if (expected_offset != end.central_offset) {
@@ -63,8 +64,14 @@ class ReportBuilder {
  public:
   void add(std::string problem) {
     std::lock_guard lock(mutex_);
-    if (problems_.size() < k_most) problems_.push_back(std::move(problem));
-    else ++more_;
+    if (problems_.size() < k_most)
+      problems_.push_back(std::move(problem));
+    else
+      ++more_;
+  }
+  bool empty() {
+    std::lock_guard lock(mutex_);
+    return problems_.empty();
   }
   std::vector<std::string> take() {
     // Threads find problems in any order; the report is the same at every run.
@@ -95,13 +102,37 @@ void report_overlaps(Extents& extents, std::uint64_t central_offset, ReportBuild
   }
 }
 
-}  // namespace
+// One entry's headers. Returns where its data begins.
+std::uint64_t check_entry(const ArchiveFile& file, const CentralRecord& record, Extents& extents,
+                          ReportBuilder& report) {
+  if (const auto problem = name_problem(record.name)) report.add(fmt::format("entry '{}' {}", record.name, *problem));
+  const std::uint64_t data = read_local_header(file, record);
+  extents.emplace_back(record.offset, end_of_entry(file, record, data));
+  return data;
+}
 
-VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std::stop_token& stop) {
-  VerifyReport result;
-  ReportBuilder report;
+// Everything but the data: cheap, and what decoding can rely on afterwards. Entries that overlap could be made to decode
+// for ever (a bomb), so nothing is decoded then.
+void check_structure(const ArchiveFile& file, const EndRecord& end, const std::stop_token& stop, VerifyReport& result,
+                     ReportBuilder& report) {
   Extents extents;
-  std::uint64_t central_offset = 0;
+  CentralDirectory directory(file, end);
+  while (auto record = directory.next()) {
+    if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
+    ++result.entries;
+    try {
+      check_entry(file, *record, extents, report);
+    } catch (const Error& problem) {
+      report.add(problem.what());
+    }
+  }
+  result.fingerprint = directory.fingerprint();
+  report_overlaps(extents, end.central_offset, report);
+}
+
+// Decodes every entry on the pool.
+void check_data(const ArchiveFile& file, const EndRecord& end, ThreadPool& pool, const std::stop_token& stop,
+                ReportBuilder& report) {
   std::mutex mutex;
   std::condition_variable idle;
   std::size_t running = 0;
@@ -111,43 +142,42 @@ VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std
     std::unique_lock lock(mutex);
     idle.wait(lock, [&] { return running <= count; });
   };
-  try {
-    const EndRecord end = read_end_record(file);
-    central_offset = end.central_offset;
-    CentralDirectory directory(file, end);
-    while (auto record = directory.next()) {
-      if (stop.stop_requested()) break;
-      ++result.entries;
+  CentralDirectory directory(file, end);
+  while (auto record = directory.next()) {
+    if (stop.stop_requested()) break;
+    wait_until_at_most(most_running - 1);
+    {
+      std::lock_guard lock(mutex);
+      ++running;
+    }
+    pool.submit([&, record = std::move(*record)] {
       try {
-        if (const auto problem = name_problem(record->name)) report.add(fmt::format("entry '{}' {}", record->name, *problem));
-        const std::uint64_t data = read_local_header(file, *record);
-        extents.emplace_back(record->offset, end_of_entry(file, *record, data));
-        wait_until_at_most(most_running - 1);
-        {
-          std::lock_guard lock(mutex);
-          ++running;
-        }
-        pool.submit([&, data, record = std::move(*record)] {
-          try {
-            verify_data(file, record, data, stop);
-          } catch (const std::exception& problem) {
-            report.add(problem.what());
-          }
-          std::lock_guard lock(mutex);
-          --running;
-          idle.notify_all();
-        });
-      } catch (const Error& problem) {
+        verify_data(file, record, read_local_header(file, record), stop);
+      } catch (const std::exception& problem) {
         report.add(problem.what());
       }
-    }
-    if (!stop.stop_requested()) result.fingerprint = directory.fingerprint();
-  } catch (const Error& problem) {
-    report.add(problem.what());
+      std::lock_guard lock(mutex);
+      --running;
+      idle.notify_all();
+    });
   }
   wait_until_at_most(0);
   if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
-  report_overlaps(extents, central_offset, report);
+}
+
+}  // namespace
+
+VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std::stop_token& stop) {
+  VerifyReport result;
+  ReportBuilder report;
+  try {
+    const EndRecord end = read_end_record(file);
+    check_structure(file, end, stop, result, report);
+    if (report.empty()) check_data(file, end, pool, stop, report);
+  } catch (const Error& problem) {
+    if (problem.kind() == ErrorKind::stopped) throw;
+    report.add(problem.what());
+  }
   result.problems = report.take();
   return result;
 }

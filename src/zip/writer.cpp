@@ -28,8 +28,8 @@ struct LargeEntry {
   std::unique_ptr<EntryReader> reader;
   EntryView view;
   Method method = Method::stored;
-  std::uint64_t bytes_to_read = 0;      // the entry's size, or its compressed size where that is copied
-  std::optional<std::uint32_t> raw_crc; // set where compressed data is copied
+  std::uint64_t bytes_to_read = 0;       // the entry's size, or its compressed size where that is copied
+  std::optional<std::uint32_t> raw_crc;  // set where compressed data is copied
   std::size_t chunks = 0;
 
   bool copied() const noexcept { return method == Method::stored || raw_crc.has_value(); }
@@ -42,7 +42,8 @@ struct LargeEntry {
 
   std::atomic<std::uint64_t> compressed_bytes{0};
   std::atomic<std::size_t> unfinished_chunks{0};
-  std::atomic<std::size_t> unfinished_parts{0};  // chunks, and the header's place; whoever ends the last writes the header
+  std::atomic<std::size_t> unfinished_parts{
+      0};  // chunks, and the header's place; whoever ends the last writes the header
 };
 
 namespace {
@@ -139,7 +140,7 @@ class Pass {
 
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::size_t running_ = 0;               // guarded by mutex_, as all below
+  std::size_t running_ = 0;  // guarded by mutex_, as all below
   std::exception_ptr error_;
   std::vector<std::size_t> not_shrunk_;
   Timings timings_;
@@ -244,11 +245,12 @@ void Pass::make_small(Piece& piece, Timings& timings) {
 
 Method Pass::choose_method(std::size_t index, const EntryView& view, EntryReader& reader) {
   if (std::binary_search(must_store_.begin(), must_store_.end(), index)) return Method::stored;
-  const bool worth = worth_deflating(view.size_bytes, options_.level, [&](std::uint64_t at, std::span<std::byte> buffer) {
-    if (reader.read_at(at, buffer) != buffer.size()) {
-      throw Error(ErrorKind::source_changed, fmt::format("'{}' became shorter while it was read", view.name));
-    }
-  });
+  const bool worth =
+      worth_deflating(view.size_bytes, options_.level, [&](std::uint64_t at, std::span<std::byte> buffer) {
+        if (reader.read_at(at, buffer) != buffer.size()) {
+          throw Error(ErrorKind::source_changed, fmt::format("'{}' became shorter while it was read", view.name));
+        }
+      });
   return worth ? Method::deflated : Method::stored;
 }
 
@@ -279,9 +281,8 @@ void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& la
   const std::size_t header_bytes = local_header_size(large->view);
   auto ticket = resources_.budget.acquire(k_piece_overhead, stop_.get_token());
   Piece& header = sequencer_.append(index, large, header_bytes, std::move(ticket));
-  submit([this, &header, header_bytes](Timings& timings) {
-    write_all(sequencer_.ready(header, header_bytes), timings);
-  });
+  submit(
+      [this, &header, header_bytes](Timings& timings) { write_all(sequencer_.ready(header, header_bytes), timings); });
   for (std::size_t chunk = 0; chunk < large->chunks && !stop_.stop_requested(); ++chunk) {
     const std::uint64_t size = large->chunk_size(chunk);
     ticket = resources_.budget.acquire((large->copied() ? 1 : 2) * size + k_piece_overhead, stop_.get_token());

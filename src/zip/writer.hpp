@@ -26,8 +26,8 @@ struct Resources {
 
 struct WriteOptions {
   Level level = Level::balanced;
-  bool allow_empty = false;                         // an archive without entries: its 22-byte end record
-  std::atomic<std::uint64_t>* progress = nullptr;   // counts source bytes as they are done; may be null
+  bool allow_empty = false;                        // an archive without entries: its 22-byte end record
+  std::atomic<std::uint64_t>* progress = nullptr;  // counts source bytes as they are done; may be null
 };
 
 // Seconds are summed over the threads that worked.

@@ -82,7 +82,8 @@ TEST_CASE("a stop ends an audit, and is no finding") {
   Built built;
   std::stop_source stop;
   stop.request_stop();
-  const Error error = error_of([&] { audit_build(built.site.store(), built.expected, true, built.site.pool(), stop.get_token()); });
+  const Error error =
+      error_of([&] { audit_build(built.site.store(), built.expected, true, built.site.pool(), stop.get_token()); });
   CHECK(error.kind() == ErrorKind::stopped);
 }
 

@@ -51,7 +51,8 @@ TEST_CASE("a build unpacks with everybody to the same names, bytes, times and mo
 
 TEST_CASE("times before 1980 and past 2038 and 2107 don't keep an archive from being read by everybody") {
   TestSite site;
-  for (const std::int64_t time : std::initializer_list<std::int64_t>{-3'000'000'000, -1, 0, 315'532'799, 2'147'483'647, 2'147'483'648, 4'354'819'200, 9'000'000'000}) {
+  for (const std::int64_t time : std::initializer_list<std::int64_t>{-3'000'000'000, -1, 0, 315'532'799, 2'147'483'647,
+                                                                     2'147'483'648, 4'354'819'200, 9'000'000'000}) {
     test::set_mtime(site.file("default/t/" + std::to_string(time), "x"), time, 50);
   }
   const auto build = site.build(R"([{"source": "t/"}])");
@@ -88,8 +89,8 @@ TEST_CASE("progress and measurements tell what was built") {
   site.options.skip_missing = true;
   BuildProgress progress;
   BuildMeasurements measured;
-  const auto build = site.builder().build({"s/a", R"([{"source": "album"}, {"source": "gone"}])", zip::Level::fast, true}, {},
-                                          progress, measured);
+  const auto build = site.builder().build(
+      {"s/a", R"([{"source": "album"}, {"source": "gone"}])", zip::Level::fast, true}, {}, progress, measured);
   CHECK(progress.bytes_done == progress.bytes_total);
   CHECK(progress.fraction() == 1.0);
   CHECK(measured.write.bytes_in == progress.bytes_total);
@@ -153,7 +154,8 @@ TEST_CASE("a stop leaves nothing in the store") {
   BuildProgress progress;
   BuildMeasurements measured;
   const Error error = error_of([&] {
-    site.builder().build({"s/a", R"([{"source": "album"}])", zip::Level::fast, false}, stop.get_token(), progress, measured);
+    site.builder().build({"s/a", R"([{"source": "album"}])", zip::Level::fast, false}, stop.get_token(), progress,
+                         measured);
   });
   CHECK(error.kind() == ErrorKind::stopped);
   check_store_is_empty(site);

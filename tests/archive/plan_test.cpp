@@ -30,7 +30,8 @@ TEST_CASE("lists become entries, in their order") {
   const Content content;
   const auto [json, names] = GENERATE(table<std::string, Names>({
       {R"([{"source": "cover.jpg"}])", {"cover.jpg"}},
-      {R"([{"source": "album"}])", {"album/", "album/a.txt", "album/b.txt", "album/sub/", "album/sub/c.txt", "album/void/"}},
+      {R"([{"source": "album"}])",
+       {"album/", "album/a.txt", "album/b.txt", "album/sub/", "album/sub/c.txt", "album/void/"}},
       {R"([{"source": "album/"}])", {"a.txt", "b.txt", "sub/", "sub/c.txt", "void/"}},
       {R"([{"source": "album/sub"}])", {"sub/", "sub/c.txt"}},
       {R"([{"source": "album/sub", "name": "s"}])", {"s/", "s/c.txt"}},
@@ -135,7 +136,8 @@ TEST_CASE("sparse files count with their logical size") {
 
 TEST_CASE("a missing source is an error by name") {
   const Content content;
-  const Error error = error_of([&] { content.site.plan(R"([{"source": "cover.jpg"}, {"source": "media:gone.jpg"}])"); });
+  const Error error =
+      error_of([&] { content.site.plan(R"([{"source": "cover.jpg"}, {"source": "media:gone.jpg"}])"); });
   CHECK(error.kind() == ErrorKind::source_missing);
   CHECK_THAT(error.what(), Contains("media:gone.jpg"));
 }
@@ -144,7 +146,8 @@ TEST_CASE("with 'skip' what is missing is listed in an entry of its own, by 'roo
   Content content;
   content.site.options.skip_missing = true;
   fs::create_symlink("nowhere", content.site.dir / "default/album/dangling");
-  const auto plan = content.site.plan(R"([{"source": "media:gone.jpg"}, {"source": "album/"}, {"source": "none/at/all"}])");
+  const auto plan =
+      content.site.plan(R"([{"source": "media:gone.jpg"}, {"source": "album/"}, {"source": "none/at/all"}])");
   CHECK(plan->missing() == Names{"media:gone.jpg", "default:album/dangling", "default:none/at/all"});
   const std::size_t last = plan->size() - 1;
   CHECK(plan->at(last).name == k_missing_entry);
@@ -154,7 +157,8 @@ TEST_CASE("with 'skip' what is missing is listed in an entry of its own, by 'roo
   CHECK(reader->read_at(0, std::as_writable_bytes(std::span(text))) == text.size());
   CHECK(reader->read_at(text.size(), std::as_writable_bytes(std::span(text))) == 0);
   reader->require_unchanged();
-  CHECK_THAT(text, Contains("\nmedia:gone.jpg\n") && Contains("\ndefault:album/dangling\n") && Contains("\ndefault:none/at/all\n"));
+  CHECK_THAT(text, Contains("\nmedia:gone.jpg\n") && Contains("\ndefault:album/dangling\n") &&
+                       Contains("\ndefault:none/at/all\n"));
 }
 
 TEST_CASE("with 'skip' the list of what is missing gives way to a source of its name") {
@@ -238,7 +242,8 @@ TEST_CASE("the store is never a source") {
   TestSite site;
   Roots roots;
   roots.try_emplace("default", "default", site.dir.path(), site.dir / "store");
-  for (const char* json : {R"([{"source": "store"}])", R"([{"source": "store/builds/"}])", R"([{"source": "default:"}])"}) {
+  for (const char* json :
+       {R"([{"source": "store"}])", R"([{"source": "store/builds/"}])", R"([{"source": "default:"}])"}) {
     const Error error = error_of([&] { make_plan(parse_file_list(json), roots, site.options, {}); });
     CHECK(error.kind() == ErrorKind::source_outside);
   }
@@ -249,7 +254,8 @@ TEST_CASE("the excluded file is left out wherever it is met") {
   struct stat s {};
   REQUIRE(::stat((content.site.dir / "default/album/a.txt").c_str(), &s) == 0);
   content.site.options.excluded = {s.st_dev, s.st_ino};
-  CHECK(content.site.names(R"([{"source": "album/"}, {"source": "album/a.txt"}])") == Names{"b.txt", "sub/", "sub/c.txt", "void/"});
+  CHECK(content.site.names(R"([{"source": "album/"}, {"source": "album/a.txt"}])") ==
+        Names{"b.txt", "sub/", "sub/c.txt", "void/"});
 }
 
 TEST_CASE("a stop ends the planning") {
@@ -257,7 +263,8 @@ TEST_CASE("a stop ends the planning") {
   std::stop_source stop;
   stop.request_stop();
   const auto list = parse_file_list(R"([{"source": "album"}])");
-  CHECK(error_of([&] { make_plan(list, content.site.roots(), content.site.options, stop.get_token()); }).kind() == ErrorKind::stopped);
+  CHECK(error_of([&] { make_plan(list, content.site.roots(), content.site.options, stop.get_token()); }).kind() ==
+        ErrorKind::stopped);
 }
 
 }  // namespace

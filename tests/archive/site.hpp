@@ -50,7 +50,9 @@ class TestSite {
     return result;
   }
 
-  Builder builder(bool allow_empty = false) { return Builder(store_, roots_, {options, allow_empty}, {pool_, budget_}); }
+  Builder builder(bool allow_empty = false) {
+    return Builder(store_, roots_, {options, allow_empty}, {pool_, budget_});
+  }
   FinishedBuild build(const std::string& files_json, zip::Level level = zip::Level::balanced) {
     BuildProgress progress;
     BuildMeasurements measured;

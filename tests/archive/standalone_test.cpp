@@ -33,7 +33,8 @@ class Tree {
   void write(const std::string& name, const std::string& content, std::int64_t time = k_file_time) const {
     test::write_file(dir / "tree" / name, content, time);
   }
-  StandaloneResult zip(const std::string& output, std::optional<std::string> base = {}, zip::Level level = zip::Level::balanced) {
+  StandaloneResult zip(const std::string& output, std::optional<std::string> base = {},
+                       zip::Level level = zip::Level::balanced) {
     ThreadPool pool(2);
     ByteBudget budget(64U << 20U);
     BuildProgress progress;
@@ -69,8 +70,12 @@ TEST_CASE("paths are taken as at a shell") {
   Tree tree;
   const fs::path before = fs::current_path();
   fs::current_path(tree.dir.path());
-  const auto [path, first] = GENERATE(table<std::string, std::string>(
-      {{"tree", "tree/"}, {"tree/", "noise"}, {"tree/.", "noise"}, {"./tree//sub", "sub/"}, {"tree/../tree/sub/", "empty"}, {"tree/noise", "noise"}}));
+  const auto [path, first] = GENERATE(table<std::string, std::string>({{"tree", "tree/"},
+                                                                       {"tree/", "noise"},
+                                                                       {"tree/.", "noise"},
+                                                                       {"./tree//sub", "sub/"},
+                                                                       {"tree/../tree/sub/", "empty"},
+                                                                       {"tree/noise", "noise"}}));
   ThreadPool pool(1);
   ByteBudget budget(1U << 20U);
   BuildProgress progress;
@@ -119,8 +124,14 @@ TEST_CASE("a base of the same tree gives the same bytes without compressing anyt
 TEST_CASE("what changed, came or went since the base is as it is now") {
   Tree tree;
   tree.zip("base.zip");
-  const auto [what, reused] = GENERATE(table<std::string, std::uint64_t>(
-      {{"other size", 2}, {"other time", 2}, {"time a second earlier", 2}, {"new", 3}, {"gone", 2}, {"moved", 2}, {"emptied", 2}, {"filled", 3}}));
+  const auto [what, reused] = GENERATE(table<std::string, std::uint64_t>({{"other size", 2},
+                                                                          {"other time", 2},
+                                                                          {"time a second earlier", 2},
+                                                                          {"new", 3},
+                                                                          {"gone", 2},
+                                                                          {"moved", 2},
+                                                                          {"emptied", 2},
+                                                                          {"filled", 3}}));
   CAPTURE(what);
   if (what == "other size") tree.write("text.txt", test::wordy_text(3'001));
   if (what == "other time") tree.write("text.txt", test::wordy_text(3'000, 9), k_file_time + 1);
@@ -175,11 +186,13 @@ TEST_CASE("a base of other files, an encrypted one and one behind a symlink are 
   test::Command command;
   command.where = tree.dir.path();
   command.environment = {{"TZ", "UTC"}};
-  command.argv = {"sh", "-ec", "cd tree && zip -qr ../plain.zip . && zip -qr -P secret ../secret.zip . && mkdir ../o && cd ../o && "
-                               "echo x > text.txt && zip -q ../other.zip text.txt"};
+  command.argv = {"sh", "-ec",
+                  "cd tree && zip -qr ../plain.zip . && zip -qr -P secret ../secret.zip . && mkdir ../o && cd ../o && "
+                  "echo x > text.txt && zip -q ../other.zip text.txt"};
   REQUIRE(test::run(command).exit_code == 0);
   fs::create_symlink("plain.zip", tree.dir / "link.zip");
-  const auto [base, reused] = GENERATE(table<std::string, std::uint64_t>({{"plain.zip", 3}, {"secret.zip", 0}, {"other.zip", 0}, {"link.zip", 3}}));
+  const auto [base, reused] = GENERATE(
+      table<std::string, std::uint64_t>({{"plain.zip", 3}, {"secret.zip", 0}, {"other.zip", 0}, {"link.zip", 3}}));
   INFO(base);
   const auto result = tree.zip("out.zip", base);
   CHECK(result.base_problem.empty());
@@ -217,7 +230,8 @@ TEST_CASE("a base whose records share one local header is copied twice, not shar
   Tree tree;
   const zip::Forged text = forged_text(tree);
   const std::string central = text.central(0) + text.central(0);
-  test::write_file(tree.dir / "base.zip", text.local() + central + zip::end_record(2, central.size(), text.local().size()));
+  test::write_file(tree.dir / "base.zip",
+                   text.local() + central + zip::end_record(2, central.size(), text.local().size()));
   CHECK(tree.zip("out.zip", "base.zip").entries_reused == 1);
   tree.check("out.zip");
 }

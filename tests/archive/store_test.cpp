@@ -56,7 +56,8 @@ TEST_CASE("a published build is where its record says, readable by all, and no t
   CHECK(stored.path == build_path(stored.build_id));
   CHECK(stored.size_bytes == 7);
   CHECK(test::read_file(site.store().absolute(stored.path)) == "archive");
-  CHECK((fs::status(site.store().absolute(stored.path)).permissions() & fs::perms::mask) == static_cast<fs::perms>(0644));
+  CHECK((fs::status(site.store().absolute(stored.path)).permissions() & fs::perms::mask) ==
+        static_cast<fs::perms>(0644));
   CHECK(fs::is_empty(site.dir / "store/tmp"));
   CHECK(site.store().state_of(stored.path, stored.size_bytes, stored.mtime_ns) == BuildState::good);
 }
@@ -123,9 +124,17 @@ TEST_CASE("a link takes the place of whatever file stands there, and names a fol
 
 TEST_CASE("names that lead out of public/ make no link") {
   const TestSite site;
-  const auto [series, archive] = GENERATE(table<std::string, std::string>(
-      {{"..", "a"}, {"a", ".."}, {".", "a"}, {"", "a"}, {"a", ""}, {"a/b", "c"}, {"a", "../x"}, {".hidden", "a"}, {std::string("a\0b", 3), "c"}}));
-  CHECK(error_of([&, &s = series, &a = archive] { site.store().switch_link(s, a, "builds/x"); }).kind() == ErrorKind::payload);
+  const auto [series, archive] = GENERATE(table<std::string, std::string>({{"..", "a"},
+                                                                           {"a", ".."},
+                                                                           {".", "a"},
+                                                                           {"", "a"},
+                                                                           {"a", ""},
+                                                                           {"a/b", "c"},
+                                                                           {"a", "../x"},
+                                                                           {".hidden", "a"},
+                                                                           {std::string("a\0b", 3), "c"}}));
+  CHECK(error_of([&, &s = series, &a = archive] { site.store().switch_link(s, a, "builds/x"); }).kind() ==
+        ErrorKind::payload);
   CHECK(error_of([&, &s = series, &a = archive] { site.store().link_target(s, a); }).kind() == ErrorKind::payload);
 }
 
@@ -175,7 +184,8 @@ TEST_CASE("what a hand removed from the store is told as the store's error") {
   fs::remove(site.dir / "store/builds");
   CHECK_THAT(error_of([&] { site.store().create_temporary(); }).what(), Contains("store/tmp"));
   CHECK_THAT(error_of([&] { site.store().sweep_temporaries(); }).what(), Contains("store/tmp"));
-  CHECK_THAT(error_of([&] { site.store().for_each_build([](const auto&, const auto&) {}); }).what(), Contains("store/builds"));
+  CHECK_THAT(error_of([&] { site.store().for_each_build([](const auto&, const auto&) {}); }).what(),
+             Contains("store/builds"));
 }
 
 TEST_CASE("space is promised once, and given back") {

@@ -115,7 +115,8 @@ TEST_CASE("a wrong password is a setup error that names the login and never the 
   const RefusingServer server("password authentication failed for user \"cms\"");
   const Error error = trouble_with("host=" + server.directory() + " dbname=d user=cms password=secret");
   CHECK(error.kind() == ErrorKind::database_setup);
-  CHECK_THAT(error.what(), Catch::Contains("password authentication failed for user \"cms\"") && Catch::Contains("dbname=d"));
+  CHECK_THAT(error.what(),
+             Catch::Contains("password authentication failed for user \"cms\"") && Catch::Contains("dbname=d"));
   CHECK_THAT(error.full_text(), !Catch::Contains("secret"));
   CHECK_FALSE(error.hint().empty());
 }
@@ -146,8 +147,9 @@ TEST_CASE("a missing table or function is a setup error that names migrate") {
 TEST_CASE("a lost connection is a database error, and the next call connects anew") {
   Bench bench;
   bench.publish("a");
-  bench.db.sql("SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
-               "WHERE datname = current_database() AND pid <> pg_backend_pid()");
+  bench.db.sql(
+      "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
+      "WHERE datname = current_database() AND pid <> pg_backend_pid()");
   try {
     bench.worker.claim(bench.run, 1);
     FAIL("claimed over a dead connection");

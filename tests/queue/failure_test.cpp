@@ -7,9 +7,7 @@ using namespace zipmodule::queue::test;
 
 namespace {
 
-double pause(const Bench& bench) {
-  return std::stod(bench.job("extract(epoch FROM due_at - statement_timestamp())"));
-}
+double pause(const Bench& bench) { return std::stod(bench.job("extract(epoch FROM due_at - statement_timestamp())")); }
 
 }  // namespace
 

@@ -64,8 +64,9 @@ struct Bench {
     return db.sql(fmt::format("SELECT state FROM zipmodule.job_status WHERE archive = '{}'", archive));
   }
   void let_leases_expire() const {
-    db.sql("UPDATE zipmodule.job SET lease_until = statement_timestamp() - interval '1 second' "
-           "WHERE lease_until IS NOT NULL");
+    db.sql(
+        "UPDATE zipmodule.job SET lease_until = statement_timestamp() - interval '1 second' "
+        "WHERE lease_until IS NOT NULL");
   }
   void make_due() const { db.sql("UPDATE zipmodule.job SET due_at = statement_timestamp()"); }
   std::string outcomes() const {

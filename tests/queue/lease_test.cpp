@@ -205,8 +205,9 @@ TEST_CASE("claims, heartbeats and commits touch no index") {
   }
   // A session reports its counts when it ends.
   wait_until([&] {
-    return bench.db.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hot' AND datname = "
-                        "current_database()") == "0";
+    return bench.db.sql(
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hot' AND datname = "
+               "current_database()") == "0";
   });
   CHECK(bench.db.sql("SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'job'") ==
         "18 18");

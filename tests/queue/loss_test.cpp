@@ -86,8 +86,9 @@ TEST_CASE("an expired lease is taken over by any instance, which notes the loss 
   REQUIRE(jobs.size() == 1);
   CHECK(jobs[0].lease.token == former.lease.token + 1);
   CHECK(jobs[0].attempt == 2);
-  CHECK(bench.db.sql("SELECT host || ' ' || outcome || ' ' || attempt || ' ' || lease_token FROM zipmodule.telemetry") ==
-        "host-a lost 1 " + std::to_string(former.lease.token));
+  CHECK(
+      bench.db.sql("SELECT host || ' ' || outcome || ' ' || attempt || ' ' || lease_token FROM zipmodule.telemetry") ==
+      "host-a lost 1 " + std::to_string(former.lease.token));
 }
 
 TEST_CASE("an expired poison job is failed instead of being claimed, and hides no other due job") {

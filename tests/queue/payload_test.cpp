@@ -98,10 +98,10 @@ std::string refusal(Bench& bench, const PublishRequest& request) {
 
 // What the server says to a statement: "SQLSTATE message", or "accepted".
 std::string answer_to(const Bench& bench, const std::string& call) {
-  return bench.db.sql("CREATE OR REPLACE FUNCTION pg_temp.answer() RETURNS text LANGUAGE plpgsql AS $body$ BEGIN PERFORM " +
-                      call +
-                      "; RETURN 'accepted'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM; END $body$; "
-                      "SELECT pg_temp.answer()");
+  return bench.db.sql(
+      "CREATE OR REPLACE FUNCTION pg_temp.answer() RETURNS text LANGUAGE plpgsql AS $body$ BEGIN PERFORM " + call +
+      "; RETURN 'accepted'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM; END $body$; "
+      "SELECT pg_temp.answer()");
 }
 
 }  // namespace
@@ -119,10 +119,19 @@ TEST_CASE("every malformed file list is refused with the element and the rule, a
 TEST_CASE("unusual but legal file lists are taken") {
   Bench bench;
   for (const std::string& files : {
-           source("media:series/42/"), source("a..b/c.."), source(".hidden"), source("a/.b"), source("a/b:c"),
-           source("default:a:b"), source("back\\\\slash"), source("ünïcode/文"), source(std::string(4096, 'x')),
-           beside_source(R"("destination": "")"), beside_source(R"("destination": "d/e", "name": "n.txt")"),
-           beside_source(R"("name": "...")"), element(R"("source": "a/", "destination": "d")"),
+           source("media:series/42/"),
+           source("a..b/c.."),
+           source(".hidden"),
+           source("a/.b"),
+           source("a/b:c"),
+           source("default:a:b"),
+           source("back\\\\slash"),
+           source("ünïcode/文"),
+           source(std::string(4096, 'x')),
+           beside_source(R"("destination": "")"),
+           beside_source(R"("destination": "d/e", "name": "n.txt")"),
+           beside_source(R"("name": "...")"),
+           element(R"("source": "a/", "destination": "d")"),
        }) {
     INFO(files.substr(0, 200));
     CHECK(refusal(bench, {"s", "a", files, {}}) == "accepted");
@@ -132,9 +141,12 @@ TEST_CASE("unusual but legal file lists are taken") {
 TEST_CASE("names of series and archive that could not be a path component are refused") {
   Bench bench;
   const std::vector<std::pair<std::string, std::string>> bad{
-      {"", "must not be empty"},        {"a/b", "must not contain '/'"},
-      {".a", "must not begin with '.'"}, {"..", "must not begin with '.'"},
-      {"a\\b", "must not contain '\\'"}, {"a\nb", "must not contain control characters"},
+      {"", "must not be empty"},
+      {"a/b", "must not contain '/'"},
+      {".a", "must not begin with '.'"},
+      {"..", "must not begin with '.'"},
+      {"a\\b", "must not contain '\\'"},
+      {"a\nb", "must not contain control characters"},
       {std::string(201, 'x'), "must have at most 200 bytes"},
   };
   for (const auto& [name, rule] : bad) {

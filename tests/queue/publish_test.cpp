@@ -63,11 +63,13 @@ TEST_CASE("a burst during a build opens a waiting window of its own") {
 TEST_CASE("merge replaces elements at the same place in the archive and appends the others") {
   Bench bench;
   Publisher publisher(bench.db.options());
-  publisher.publish({"s", "a",
+  publisher.publish({"s",
+                     "a",
                      R"([{"source": "x/one.txt"}, {"source": "m:two.txt", "destination": "d"}, {"source": "all/"},
                          {"source": "y/three.txt", "name": "3.txt"}])",
                      {}});
-  publisher.publish({"s", "a",
+  publisher.publish({"s",
+                     "a",
                      R"([{"source": "new/four.txt"}, {"source": "z/other.txt", "name": "one.txt"},
                          {"source": "n/two.txt", "destination": "d"}, {"source": "more/"}])",
                      {{"mode", "merge"}}});
@@ -100,7 +102,8 @@ TEST_CASE("publication takes neither bad payloads nor updates") {
   CHECK_THROWS_WITH(bench.db.sql("INSERT INTO zipmodule.publication (series, archive, files) VALUES ('s', 'a', '[]')"),
                     Catch::Contains("files: must not be empty"));
   bench.publish("a");
-  CHECK_THROWS_WITH(bench.db.sql("UPDATE zipmodule.publication SET priority = 9"), Catch::Contains("only takes INSERT"));
+  CHECK_THROWS_WITH(bench.db.sql("UPDATE zipmodule.publication SET priority = 9"),
+                    Catch::Contains("only takes INSERT"));
   CHECK_THROWS_WITH(bench.db.sql("DELETE FROM zipmodule.publication"), Catch::Contains("only takes INSERT"));
 }
 

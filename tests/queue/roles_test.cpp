@@ -55,8 +55,9 @@ TEST_CASE("a publisher may publish, cancel, see a status and insert publications
   CHECK(login.may(k_publish));
   CHECK(login.may("SELECT * FROM zipmodule.status('s', 'a')"));
   CHECK(login.may("SELECT zipmodule.cancel('s', 'a')"));
-  CHECK(login.may("INSERT INTO zipmodule.publication (series, archive, files) VALUES ('s', 'b', '[{\"source\": \"x\"}]') "
-                  "RETURNING job_id, revision"));
+  CHECK(
+      login.may("INSERT INTO zipmodule.publication (series, archive, files) VALUES ('s', 'b', '[{\"source\": \"x\"}]') "
+                "RETURNING job_id, revision"));
   for (const auto& table : k_tables) CHECK_FALSE(login.may("SELECT * FROM zipmodule." + table));
   CHECK_NOTHROW(require_current_schema(bench.db.options(login.name())));
   CHECK_FALSE(login.may("SELECT files FROM zipmodule.publication"));

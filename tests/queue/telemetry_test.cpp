@@ -7,8 +7,9 @@ namespace {
 
 void build_with_measurements(Bench& bench, int number) {
   const Lease lease = bench.claim_one().lease;
-  bench.db.sql("UPDATE zipmodule.job SET lease_published_at = lease_published_at - interval '100 seconds', "
-               "lease_claimed_at = lease_claimed_at - interval '50 seconds'");
+  bench.db.sql(
+      "UPDATE zipmodule.job SET lease_published_at = lease_published_at - interval '100 seconds', "
+      "lease_claimed_at = lease_claimed_at - interval '50 seconds'");
   auto completion = completion_of(lease, number);
   auto& measured = completion.attempt.measured;
   measured.build_seconds = 3;
@@ -47,9 +48,10 @@ TEST_CASE("telemetry keeps every measurement of the attempt") {
   Bench bench;
   bench.publish("a");
   build_with_measurements(bench, 1);
-  CHECK(bench.db.sql("SELECT concat_ws(' ', outcome, plan_seconds, read_seconds, compress_seconds, write_seconds, "
-                     "sync_seconds, commit_seconds, cpu_seconds, files, files_reused, files_missing, bytes_in, bytes_out, "
-                     "missing, revision, attempt, host, series, archive) FROM zipmodule.telemetry") ==
+  CHECK(bench.db.sql(
+            "SELECT concat_ws(' ', outcome, plan_seconds, read_seconds, compress_seconds, write_seconds, "
+            "sync_seconds, commit_seconds, cpu_seconds, files, files_reused, files_missing, bytes_in, bytes_out, "
+            "missing, revision, attempt, host, series, archive) FROM zipmodule.telemetry") ==
         "done 0.5 1 2 0.25 0.125 1 2.5 10 4 1 5000000000 4000000000 [\"media:gone.txt\"] 1 1 host-a s a");
   CHECK(bench.db.sql("SELECT run_id FROM zipmodule.telemetry") == std::to_string(bench.run));
 }
@@ -83,8 +85,10 @@ TEST_CASE("the daily view counts outcomes and sums what was built") {
   }
   bench.publish("a");
   bench.worker.fail(bench.run, {failure_of(bench.claim_one().lease)});
-  bench.db.sql("UPDATE zipmodule.telemetry SET total_seconds = 10 WHERE id = (SELECT min(id) FROM zipmodule.telemetry)");
-  bench.db.sql("UPDATE zipmodule.telemetry SET total_seconds = 20 WHERE id = (SELECT min(id) + 1 FROM zipmodule.telemetry)");
+  bench.db.sql(
+      "UPDATE zipmodule.telemetry SET total_seconds = 10 WHERE id = (SELECT min(id) FROM zipmodule.telemetry)");
+  bench.db.sql(
+      "UPDATE zipmodule.telemetry SET total_seconds = 20 WHERE id = (SELECT min(id) + 1 FROM zipmodule.telemetry)");
   CHECK(bench.db.sql("SELECT concat_ws(' ', attempts, done, failed, retry, median_seconds, p95_seconds, bytes, files) "
                      "FROM zipmodule.telemetry_daily") == "3 2 0 1 15 19.5 8000000000 20");
   CHECK(bench.db.sql("SELECT count(*) FROM zipmodule.telemetry_slowest") == "3");

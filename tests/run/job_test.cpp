@@ -85,7 +85,8 @@ TEST_CASE("errors become outcomes: tried again or not, counted or not") {
       {R"([{"source": "out"}])", "source_outside", Outcome::failed, true},
       {R"([{"source": "video:x"}])", "config", Outcome::failed, true},
       {R"([{"source": "a.txt", "name": "a:\\"}])", "source_name", Outcome::failed, true},
-      {R"([{"source": "a.txt", "name": "d"}, {"source": "a.txt", "destination": "d"}])", "name_conflict", Outcome::failed, true},
+      {R"([{"source": "a.txt", "name": "d"}, {"source": "a.txt", "destination": "d"}])", "name_conflict",
+       Outcome::failed, true},
       {"[]", "empty", Outcome::failed, true},
       {"nonsense", "payload", Outcome::failed, true},
       {R"([{"source": "a.txt"}, {"source": "a.txt"}, {"source": "a.txt"}])", "limit", Outcome::failed, true},
@@ -180,7 +181,8 @@ TEST_CASE("a revision that is built already is only linked, unless a hand was on
 }
 
 TEST_CASE("a job's own level counts, and one that is not known is the configured one") {
-  const auto [level, stored] = GENERATE(table<std::optional<std::string>, bool>({{"store", true}, {"small", false}, {std::nullopt, false}, {"best", false}}));
+  const auto [level, stored] = GENERATE(table<std::optional<std::string>, bool>(
+      {{"store", true}, {"small", false}, {std::nullopt, false}, {"best", false}}));
   JobSite site;
   site.job.level = level;
   const auto result = site.attempt(R"([{"source": "a.txt"}])");

@@ -293,15 +293,17 @@ class Recorder final : public Visitor {
 
 TEST_CASE("a walk goes bytewise by full path, folders before what is in them") {
   const TempDir dir("walk");
-  for (const char* name : {"b", "B", "a/z", "a/\u00e9", "a-b/x", "a.b", "a b/y", "a0/x", "ab", "A/b", "\u00e9/f"}) write_file(dir / "r" / name, "x");
+  for (const char* name : {"b", "B", "a/z", "a/\u00e9", "a-b/x", "a.b", "a b/y", "a0/x", "ab", "A/b", "\u00e9/f"})
+    write_file(dir / "r" / name, "x");
   fs::create_directories(dir / "r/a/empty");
   Recorder recorder;
   LocalRoot("r", dir / "r", "").walk("", 100, {}, recorder);
   auto sorted = recorder.seen;
   std::sort(sorted.begin(), sorted.end());
   CHECK(recorder.seen == sorted);
-  CHECK(recorder.seen == std::vector<std::string>{"A/", "A/b", "B", "a b/", "a b/y", "a-b/", "a-b/x", "a.b", "a/", "a/empty/",
-                                                  "a/z", "a/\u00e9", "a0/", "a0/x", "ab", "b", "\u00e9/", "\u00e9/f"});
+  CHECK(recorder.seen == std::vector<std::string>{"A/", "A/b", "B", "a b/", "a b/y", "a-b/", "a-b/x", "a.b", "a/",
+                                                  "a/empty/", "a/z", "a/\u00e9", "a0/", "a0/x", "ab", "b", "\u00e9/",
+                                                  "\u00e9/f"});
   CHECK(recorder.problems.empty());
 }
 
@@ -310,17 +312,20 @@ TEST_CASE("a walk tells what it can't list, by kind and name, and goes on") {
   fs::remove_all(site.dir / "root/store");
   Recorder recorder;
   site.root().walk("", 100, {}, recorder);
-  CHECK(recorder.seen == std::vector<std::string>{"file", "folder/", "folder/deeper/", "folder/deeper/deepest", "folder/inner",
-                                                  "folder/to_file", "to_folder/", "to_folder/deeper/", "to_folder/deeper/deepest",
-                                                  "to_folder/inner", "to_folder/to_file", "to_inner"});
+  CHECK(recorder.seen == std::vector<std::string>{"file", "folder/", "folder/deeper/", "folder/deeper/deepest",
+                                                  "folder/inner", "folder/to_file", "to_folder/", "to_folder/deeper/",
+                                                  "to_folder/deeper/deepest", "to_folder/inner", "to_folder/to_file",
+                                                  "to_inner"});
   std::sort(recorder.problems.begin(), recorder.problems.end());
-  const std::vector<std::string> expected{"source_missing: source media:dangling",     "source_missing: source media:into_store",
-                                          "source_outside: source media:absolute",     "source_outside: source media:absolute_out",
-                                          "source_outside: source media:magic",        "source_outside: source media:out",
-                                          "source_outside: source media:out_folder",   "source_type: source media:fifo",
-                                          "source_unreadable: source media:loop_a",    "source_unreadable: source media:loop_b"};
+  const std::vector<std::string> expected{
+      "source_missing: source media:dangling",   "source_missing: source media:into_store",
+      "source_outside: source media:absolute",   "source_outside: source media:absolute_out",
+      "source_outside: source media:magic",      "source_outside: source media:out",
+      "source_outside: source media:out_folder", "source_type: source media:fifo",
+      "source_unreadable: source media:loop_a",  "source_unreadable: source media:loop_b"};
   REQUIRE(recorder.problems.size() == expected.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) CHECK_THAT(recorder.problems[i], Catch::Matchers::StartsWith(expected[i]));
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    CHECK_THAT(recorder.problems[i], Catch::Matchers::StartsWith(expected[i]));
 }
 
 TEST_CASE("a walk that comes upon the store, directly or by symlink, ends with an error") {
@@ -337,7 +342,8 @@ TEST_CASE("a symlink to a folder above is an error, not a walk without end") {
   fs::create_symlink("../../a", dir / "r/a/b/up");
   Recorder recorder;
   std::string text;
-  CHECK(kind_of([&] { LocalRoot("r", dir / "r", "").walk("", 100, {}, recorder); }, &text) == ErrorKind::source_unreadable);
+  CHECK(kind_of([&] { LocalRoot("r", dir / "r", "").walk("", 100, {}, recorder); }, &text) ==
+        ErrorKind::source_unreadable);
   CHECK_THAT(text, Contains("r:a/b/up"));
 }
 
@@ -377,9 +383,12 @@ TEST_CASE("a folder replaced by a symlink during a walk is not followed") {
 TEST_CASE("a folder of ten thousand files is walked in order, and leaves no descriptor open") {
   const TempDir dir("walk");
   fs::create_directories(dir / "r");
-  for (int i = 0; i < 10'000; ++i) Fd(::open((dir / "r" / std::to_string(i)).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  for (int i = 0; i < 10'000; ++i)
+    Fd(::open((dir / "r" / std::to_string(i)).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
   const LocalRoot root("r", dir / "r", "");
-  const auto open_files = [] { return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()); };
+  const auto open_files = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+  };
   const auto before = open_files();
   Recorder recorder;
   root.walk("", 5, {}, recorder);
@@ -403,7 +412,8 @@ TEST_CASE("without openat2 plain files are read, and every symlink and '..' is r
     CHECK(kind_of([&] { root.open("nothing"); }) == ErrorKind::source_missing);
     CHECK(kind_of([&] { root.open("file/x"); }) == ErrorKind::source_missing);
     CHECK(kind_of([&] { root.open("store/builds/old.zip"); }) == ErrorKind::source_outside);
-    for (const std::string path : {"out", "to_inner", "dangling", "loop_a", "absolute", "out_folder/secret", "to_folder/inner", "to_folder"}) {
+    for (const std::string path :
+         {"out", "to_inner", "dangling", "loop_a", "absolute", "out_folder/secret", "to_folder/inner", "to_folder"}) {
       CAPTURE(path);
       CHECK(kind_of([&] { root.open(path); }) == ErrorKind::source_unreadable);
       CHECK(kind_of([&] { root.status(path); }) == ErrorKind::source_unreadable);
@@ -417,7 +427,8 @@ TEST_CASE("without openat2 a walk lists plain files and tells every symlink") {
   without_openat2([&] {
     Recorder recorder;
     site.root().walk("", 100, {}, recorder);
-    CHECK(recorder.seen == std::vector<std::string>{"file", "folder/", "folder/deeper/", "folder/deeper/deepest", "folder/inner"});
+    CHECK(recorder.seen ==
+          std::vector<std::string>{"file", "folder/", "folder/deeper/", "folder/deeper/deepest", "folder/inner"});
     CHECK(recorder.problems.size() == 13);
     for (const auto& problem : recorder.problems) {
       CHECK_THAT(problem, Catch::Matchers::StartsWith("source_unreadable") || Contains("fifo"));

@@ -53,7 +53,8 @@ class Publisher {
     thread_ = std::jthread([this](const std::stop_token& stop) {
       while (!stop.stop_requested()) {
         try {
-          publish(first_ + step_ * static_cast<int>(random_() % static_cast<unsigned>((k_archives - first_ + step_ - 1) / step_)));
+          publish(first_ + step_ * static_cast<int>(random_() %
+                                                    static_cast<unsigned>((k_archives - first_ + step_ - 1) / step_)));
         } catch (const std::exception& failure) {
           failure_ = failure.what();
           return;
@@ -113,8 +114,15 @@ int kill_at_system_calls(const Site& site) {
   for (const char* call : {"rename", "fsync", "symlink", "unlink", "sendto", "pwrite64", "flock"}) {
     for (const int nth : {1, 2, 3, 5, 8, 13, 21}) {
       Command command = site.command({"run"});
-      const std::vector<std::string> strace{"strace", "-f", "-qqq", "-o", "/dev/null", "-e", fmt::format("trace={}", call),
-                                            "-e", fmt::format("inject={}:signal=SIGKILL:when={}", call, nth)};
+      const std::vector<std::string> strace{"strace",
+                                            "-f",
+                                            "-qqq",
+                                            "-o",
+                                            "/dev/null",
+                                            "-e",
+                                            fmt::format("trace={}", call),
+                                            "-e",
+                                            fmt::format("inject={}:signal=SIGKILL:when={}", call, nth)};
       command.argv.insert(command.argv.begin(), strace.begin(), strace.end());
       command.environment["ASAN_OPTIONS"] = "detect_leaks=0";  // LeakSanitizer can't work below a tracer
       const Result result = run(command);

@@ -29,10 +29,18 @@ std::string mixed(std::size_t size, std::uint64_t seed) {
   while (text.size() < size) {
     const std::size_t length = 1 + random() % 90'000;
     switch (random() % 4) {
-      case 0: text += random_bytes(length, random()); break;
-      case 1: text += wordy_text(length, random()); break;
-      case 2: text.append(length, static_cast<char>(random())); break;
-      default: text += skewed_bytes(random, length, 30); break;
+      case 0:
+        text += random_bytes(length, random());
+        break;
+      case 1:
+        text += wordy_text(length, random());
+        break;
+      case 2:
+        text.append(length, static_cast<char>(random()));
+        break;
+      default:
+        text += skewed_bytes(random, length, 30);
+        break;
     }
   }
   text.resize(size);
@@ -57,7 +65,8 @@ TEST_CASE("every dynamic block that deflate_entry writes has two distance codes 
       if (!deflate_entry(bytes_of(data), level, out)) continue;
       ++deflated;
       const auto findings = inspect_deflate(out, bytes_of(data));
-      if (!findings.decodes || !findings.portable_codes) FAIL("level " << to_string(level) << ": " << data.substr(0, 100));
+      if (!findings.decodes || !findings.portable_codes)
+        FAIL("level " << to_string(level) << ": " << data.substr(0, 100));
     }
     CHECK(deflated > 40);  // the rule is not kept by storing everything
   }
@@ -81,8 +90,8 @@ TEST_CASE("every dynamic block that deflate_chunk writes has two distance codes 
 }
 
 TEST_CASE("an entry that would not shrink is left alone, and so is what stands before it") {
-  const auto data = GENERATE(std::string(), std::string("x"), std::string("ab"), std::string("\x01\x02\x03"), random_bytes(100),
-                             random_bytes(70'000), random_bytes(k_chunk_bytes));
+  const auto data = GENERATE(std::string(), std::string("x"), std::string("ab"), std::string("\x01\x02\x03"),
+                             random_bytes(100), random_bytes(70'000), random_bytes(k_chunk_bytes));
   std::vector<std::byte> out{std::byte{1}, std::byte{2}};
   for (const Level level : k_all_levels) {
     CHECK_FALSE(deflate_entry(bytes_of(data), level, out));
@@ -128,7 +137,8 @@ TEST_CASE("joined chunks decode to their data, whatever the pieces") {
       deflate_chunk(bytes_of(part), level, at + piece >= data.size(), out);
     }
     const auto findings = inspect_deflate(out, bytes_of(data));
-    if (!findings.decodes || !findings.portable_codes) FAIL("round " << i << " of " << data.size() << " bytes by " << piece);
+    if (!findings.decodes || !findings.portable_codes)
+      FAIL("round " << i << " of " << data.size() << " bytes by " << piece);
   }
 }
 
@@ -168,8 +178,9 @@ TEST_CASE("the same data gives the same stream, on every thread and after any ot
 }
 
 TEST_CASE("the trial reads within the content, and its size alone decides where") {
-  for (const std::uint64_t size : {std::uint64_t{1} << 16U, (std::uint64_t{1} << 16U) + 1, std::uint64_t{k_chunk_bytes},
-                                   std::uint64_t{k_chunk_bytes} + 1, std::uint64_t{5} << 32U, std::uint64_t{1} << 60U}) {
+  for (const std::uint64_t size :
+       {std::uint64_t{1} << 16U, (std::uint64_t{1} << 16U) + 1, std::uint64_t{k_chunk_bytes},
+        std::uint64_t{k_chunk_bytes} + 1, std::uint64_t{5} << 32U, std::uint64_t{1} << 60U}) {
     std::vector<std::uint64_t> offsets[2];
     for (auto& seen : offsets) {
       const bool first = &seen == &offsets[0];

@@ -40,24 +40,26 @@ struct Forged {
   std::string local() const {
     const bool later = (flags & k_flag_descriptor) != 0;
     return "PK\3\4" + le(20, 2) + le(flags, 2) + le(method, 2) + le(0x5A216354, 4) + le(later ? 0 : crc, 4) +
-           le(later ? 0 : compressed, 4) + le(later ? 0 : size, 4) + le(name.size(), 2) + le(local_extra.size(), 2) + name +
-           local_extra + data + descriptor;
+           le(later ? 0 : compressed, 4) + le(later ? 0 : size, 4) + le(name.size(), 2) + le(local_extra.size(), 2) +
+           name + local_extra + data + descriptor;
   }
   std::string central(std::uint64_t offset) const {
     return "PK\1\2" + le(0x033F, 2) + le(20, 2) + le(flags, 2) + le(method, 2) + le(0x5A216354, 4) + le(crc, 4) +
-           le(compressed, 4) + le(size, 4) + le(name.size(), 2) + le(central_extra.size(), 2) + le(0, 2) + le(0, 2) + le(0, 2) +
-           le(external_attributes, 4) + le(offset, 4) + name + central_extra;
+           le(compressed, 4) + le(size, 4) + le(name.size(), 2) + le(central_extra.size(), 2) + le(0, 2) + le(0, 2) +
+           le(0, 2) + le(external_attributes, 4) + le(offset, 4) + name + central_extra;
   }
 };
 
 inline std::string end_record(std::uint64_t entries, std::uint64_t central_bytes, std::uint64_t central_offset) {
-  return "PK\5\6" + le(0, 4) + le(entries, 2) + le(entries, 2) + le(central_bytes, 4) + le(central_offset, 4) + le(0, 2);
+  return "PK\5\6" + le(0, 4) + le(entries, 2) + le(entries, 2) + le(central_bytes, 4) + le(central_offset, 4) +
+         le(0, 2);
 }
 
 // The end of a zip64 archive; the locator points at what it is itself put behind.
 inline std::string end_records64(std::uint64_t entries, std::uint64_t central_bytes, std::uint64_t central_offset) {
-  return "PK\6\6" + le(44, 8) + le(0x033F, 2) + le(45, 2) + le(0, 8) + le(entries, 8) + le(entries, 8) + le(central_bytes, 8) +
-         le(central_offset, 8) + "PK\6\7" + le(0, 4) + le(central_offset + central_bytes, 8) + le(1, 4);
+  return "PK\6\6" + le(44, 8) + le(0x033F, 2) + le(45, 2) + le(0, 8) + le(entries, 8) + le(entries, 8) +
+         le(central_bytes, 8) + le(central_offset, 8) + "PK\6\7" + le(0, 4) + le(central_offset + central_bytes, 8) +
+         le(1, 4);
 }
 
 inline std::string put_together(const std::vector<Forged>& entries) {

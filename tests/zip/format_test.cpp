@@ -67,7 +67,8 @@ TEST_CASE("what a central record holds comes back from its bytes") {
   const bool deflated = GENERATE(false, true);
   EntryView entry = entry_of("folder/r\u00e9sum\u00e9.txt", size, 1'234'567'891 * k_second);
   entry.executable = deflated;
-  const Written written{offset, deflated ? size - size / 3 : size, 0xDEADBEEF, deflated ? Method::deflated : Method::stored};
+  const Written written{offset, deflated ? size - size / 3 : size, 0xDEADBEEF,
+                        deflated ? Method::deflated : Method::stored};
   const CentralRecord record = central_record(entry, written);
   CHECK(record.name == entry.name);
   CHECK(record.size_bytes == size);
@@ -84,7 +85,8 @@ TEST_CASE("what a central record holds comes back from its bytes") {
 }
 
 TEST_CASE("what a local header holds comes back from its bytes, at any size") {
-  const std::uint64_t size = GENERATE(std::uint64_t{0}, std::uint64_t{1}, k_4g - 2, k_4g - 1, k_4g, k_4g + 1, k_4g * 70'000);
+  const std::uint64_t size =
+      GENERATE(std::uint64_t{0}, std::uint64_t{1}, k_4g - 2, k_4g - 1, k_4g, k_4g + 1, k_4g * 70'000);
   const bool stored = GENERATE(false, true);
   const EntryView entry = entry_of("a/b", size);
   const Written written{77, stored ? size : size / 2, 0x01020304, stored ? Method::stored : Method::deflated};
@@ -167,8 +169,11 @@ TEST_CASE("a folder has the folder's bits of Unix and DOS, and mode 0755") {
 }
 
 TEST_CASE("bit 11 is set if and only if the name has bytes past ASCII, the same in both headers") {
-  const auto [name, flag] = GENERATE(table<std::string, unsigned>(
-      {{"plain.txt", 0}, {"tilde~", 0}, {"\u00e9", k_flag_utf8}, {"a/\u65e5\u672c/b", k_flag_utf8}, {"\U0001F600", k_flag_utf8}}));
+  const auto [name, flag] = GENERATE(table<std::string, unsigned>({{"plain.txt", 0},
+                                                                   {"tilde~", 0},
+                                                                   {"\u00e9", k_flag_utf8},
+                                                                   {"a/\u65e5\u672c/b", k_flag_utf8},
+                                                                   {"\U0001F600", k_flag_utf8}}));
   CAPTURE(name);
   const EntryView entry = entry_of(name, 5);
   CHECK(central_record(entry, {}).flags == flag);
@@ -219,16 +224,16 @@ TEST_CASE("the end record goes to zip64 when a figure is the largest its field h
 
 TEST_CASE("DOS times are UTC, in steps of two seconds, and clamped to 1980..2107") {
   const auto [seconds, dos] = GENERATE(table<std::int64_t, std::uint32_t>({
-      {315'532'800, 0x00210000},     // 1980-01-01 00:00:00
-      {315'532'799, 0x00210000},     // a second before
+      {315'532'800, 0x00210000},  // 1980-01-01 00:00:00
+      {315'532'799, 0x00210000},  // a second before
       {0, 0x00210000},
       {-5'000'000'000, 0x00210000},
-      {951'782'400, 0x285D0000},     // 2000-02-29
-      {951'782'403, 0x285D0001},     // the odd second is lost
-      {1'600'000'000, 0x512D6354},   // 2020-09-13 12:26:40
+      {951'782'400, 0x285D0000},    // 2000-02-29
+      {951'782'403, 0x285D0001},    // the odd second is lost
+      {1'600'000'000, 0x512D6354},  // 2020-09-13 12:26:40
       {1'600'000'001, 0x512D6354},
-      {4'354'819'199, 0xFF9FBF7D},   // 2107-12-31 23:59:59
-      {4'354'819'200, 0xFF9FBF7D},   // 2108
+      {4'354'819'199, 0xFF9FBF7D},  // 2107-12-31 23:59:59
+      {4'354'819'200, 0xFF9FBF7D},  // 2108
       {9'000'000'000, 0xFF9FBF7D},
   }));
   CAPTURE(seconds);
@@ -254,8 +259,8 @@ TEST_CASE("modification times come back to the second at least, whenever they ar
   const std::int64_t seconds = GENERATE(
       std::int64_t{0}, std::int64_t{-1}, std::int64_t{-86'400}, std::int64_t{315'532'799}, std::int64_t{1'600'000'001},
       std::int64_t{INT32_MAX}, std::int64_t{INT32_MAX} + 1, std::int64_t{INT32_MIN}, std::int64_t{INT32_MIN} - 1,
-      std::int64_t{INT32_MIN} - 2, std::int64_t{4'354'819'200}, std::int64_t{9'000'000'000}, std::int64_t{-9'000'000'000},
-      std::int64_t{9'223'372'035}, std::int64_t{-9'223'372'036});
+      std::int64_t{INT32_MIN} - 2, std::int64_t{4'354'819'200}, std::int64_t{9'000'000'000},
+      std::int64_t{-9'000'000'000}, std::int64_t{9'223'372'035}, std::int64_t{-9'223'372'036});
   const std::int64_t nanoseconds = GENERATE(0, 1, 99, 100, 150, 500'000'000, 999'999'900, 999'999'950, 999'999'999);
   CAPTURE(seconds, nanoseconds);
   const TimeNs mtime = seconds * k_second + nanoseconds;

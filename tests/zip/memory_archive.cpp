@@ -61,7 +61,8 @@ std::string write_archive_bytes(MemoryContent& content, const WriteSettings& set
   const MemoryFile file;
   const WriteResult result = write_to(file.fd(), content, content, settings);
   verify_against_plan(file.archive(), content);
-  if (result.bytes_out != file.archive().size_bytes) throw std::runtime_error("bytes_out is not the size of the archive");
+  if (result.bytes_out != file.archive().size_bytes)
+    throw std::runtime_error("bytes_out is not the size of the archive");
   return file.content();
 }
 

@@ -28,9 +28,9 @@ std::vector<std::string> added(const std::vector<std::string>& names, OnDuplicat
 }
 
 TEST_CASE("names that may stand in an archive") {
-  const std::string name =
-      GENERATE(as<std::string>(), "a", "a/b/c.txt", "folder/", "...", "a/...", "..a", "a..", ".hidden", "x/.y/", " ", "a b",
-               "~", "CON", "ab:c", "1:", "\u00e9", "e\u0301", "\u65e5\u672c\u8a9e.txt", "\U0001F600", "\u200f", std::string(65'535, 'x'));
+  const std::string name = GENERATE(as<std::string>(), "a", "a/b/c.txt", "folder/", "...", "a/...", "..a", "a..",
+                                    ".hidden", "x/.y/", " ", "a b", "~", "CON", "ab:c", "1:", "\u00e9", "e\u0301",
+                                    "\u65e5\u672c\u8a9e.txt", "\U0001F600", "\u200f", std::string(65'535, 'x'));
   CAPTURE(name.substr(0, 50));
   CHECK(name_problem(name) == std::nullopt);
 }
@@ -62,7 +62,7 @@ TEST_CASE("names that may not, and why") {
       {"a//", "empty component"},
       {"\xff", "not UTF-8"},
       {"caf\xe9", "not UTF-8"},
-      {"\xc0\xaf", "not UTF-8"},          // overlong '/'
+      {"\xc0\xaf", "not UTF-8"},  // overlong '/'
       {"a\xc0\xae\xc0\xae/b", "not UTF-8"},
       {"\xed\xa0\x80", "not UTF-8"},      // a surrogate
       {"\xf4\x90\x80\x80", "not UTF-8"},  // past U+10FFFF
@@ -77,11 +77,12 @@ TEST_CASE("names that may not, and why") {
 
 TEST_CASE("names that Windows can't create are told") {
   const auto [name, bad] = GENERATE(table<std::string, bool>({
-      {"CON", true},       {"con", true},         {"Con.txt", true},   {"a/NUL/b", true}, {"aux.tar.gz", true}, {"PRN/", true},
-      {"COM1", true},      {"lpt9.log", true},    {"COM0", false},     {"COM10", false},  {"CONSOLE", false},   {"xCON", false},
-      {"con fig", false},  {"a<b", true},         {"a>b", true},       {"a:b", true},     {"a\"b", true},       {"a|b", true},
-      {"a?", true},        {"a*", true},          {"a.", true},        {"a ", true},      {"a./b", true},       {"a /b", true},
-      {"a/b.", true},      {"folder./", true},    {" a", false},       {".a", false},     {"a.b", false},       {"a/b", false},
+      {"CON", true},      {"con", true},   {"Con.txt", true},  {"a/NUL/b", true}, {"aux.tar.gz", true},
+      {"PRN/", true},     {"COM1", true},  {"lpt9.log", true}, {"COM0", false},   {"COM10", false},
+      {"CONSOLE", false}, {"xCON", false}, {"con fig", false}, {"a<b", true},     {"a>b", true},
+      {"a:b", true},      {"a\"b", true},  {"a|b", true},      {"a?", true},      {"a*", true},
+      {"a.", true},       {"a ", true},    {"a./b", true},     {"a /b", true},    {"a/b.", true},
+      {"folder./", true}, {" a", false},   {".a", false},      {"a.b", false},    {"a/b", false},
       {"\u00e9", false},
   }));
   CAPTURE(name);
@@ -109,7 +110,8 @@ TEST_CASE("a portable name is one that Windows can create, and the same where it
 }
 
 TEST_CASE("a portable name keeps to the rules for names, whatever it was") {
-  for (const std::string name : {"a..", "...", "a. .", "x/....", "CON.", "con .", "??", "a/ /b", "NUL:", "aux./aux /"}) {
+  for (const std::string name :
+       {"a..", "...", "a. .", "x/....", "CON.", "con .", "??", "a/ /b", "NUL:", "aux./aux /"}) {
     CAPTURE(name);
     const std::string portable = portable_name(name);
     CHECK(windows_problem(portable) == std::nullopt);
@@ -141,7 +143,8 @@ TEST_CASE("a later file of a name that is there becomes 'name (1).ext'") {
 
 TEST_CASE("a later folder that differs in case is another folder, with all below it") {
   CHECK(added({"Pics/", "Pics/a", "pics/", "pics/a", "pics/sub/", "pics/sub/b", "Pics/c"}) ==
-        std::vector<std::string>{"Pics/", "Pics/a", "pics (1)/", "pics (1)/a", "pics (1)/sub/", "pics (1)/sub/b", "Pics/c"});
+        std::vector<std::string>{"Pics/", "Pics/a", "pics (1)/", "pics (1)/a", "pics (1)/sub/", "pics (1)/sub/b",
+                                 "Pics/c"});
 }
 
 TEST_CASE("folders that have no entry of their own are told apart in the same way") {
@@ -159,8 +162,8 @@ TEST_CASE("the deepest folder is told apart where only a folder above differs") 
 }
 
 TEST_CASE("a name that is both a file and a folder is an error that names it") {
-  const auto names = GENERATE(values<std::vector<std::string>>({{"a", "a/"}, {"a/", "a"}, {"a", "a/b"}, {"a/b", "a"},
-                                                                {"A", "a/b"}, {"e\u0301", "\u00e9/"}}));
+  const auto names = GENERATE(values<std::vector<std::string>>(
+      {{"a", "a/"}, {"a/", "a"}, {"a", "a/b"}, {"a/b", "a"}, {"A", "a/b"}, {"e\u0301", "\u00e9/"}}));
   NameSet set(GENERATE(OnDuplicate::rename, OnDuplicate::fail));
   set.add(names[0]);
   try {

@@ -55,7 +55,8 @@ std::vector<Writer> writers() {
       {"zip with a comment", "cd tree && echo a comment | zip -qrz ../x.zip ."},
       {"bsdtar", "cd tree && bsdtar -c --format zip -f ../x.zip ."},
       // to a pipe it fills its last block with zeros
-      {"bsdtar to a pipe", "cd tree && bsdtar -c --format zip -f - . | perl -0777 -pe 's/(PK\\x05\\x06.{18})\\0+\\z/$1/s' > ../x.zip"},
+      {"bsdtar to a pipe",
+       "cd tree && bsdtar -c --format zip -f - . | perl -0777 -pe 's/(PK\\x05\\x06.{18})\\0+\\z/$1/s' > ../x.zip"},
       {"7zz", "cd tree && 7zz a -bd -tzip ../x.zip . > /dev/null"},
       {"python", python(false, "zipfile.ZIP_DEFLATED")},
       {"python to a pipe", python(true, "zipfile.ZIP_DEFLATED")},
@@ -135,7 +136,8 @@ TEST_CASE("methods that we don't decode are told by number") {
   make_tree(dir);
   for (const auto& [method, number] : std::map<std::string, std::string>{{"bzip2", "12"}, {"LZMA", "14"}}) {
     Command command;
-    command.argv = {"sh", "-ec", "rm -f x.zip && cd tree && 7zz a -bd -tzip -mm=" + method + " ../x.zip folder > /dev/null"};
+    command.argv = {"sh", "-ec",
+                    "rm -f x.zip && cd tree && 7zz a -bd -tzip -mm=" + method + " ../x.zip folder > /dev/null"};
     command.where = dir.path();
     REQUIRE(run(command).exit_code == 0);
     CHECK_THAT(problems_of(verify_bytes(zipmodule::test::read_file(dir / "x.zip"))),

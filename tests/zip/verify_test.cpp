@@ -33,7 +33,8 @@ std::vector<MemoryEntry> small_entries() {
 std::vector<std::pair<std::string, std::string>> content_of(const std::string& archive) {
   const MemoryFile file(archive);
   std::vector<std::pair<std::string, std::string>> content;
-  for (const auto& record : records_of(file.archive())) content.emplace_back(record.name, data_of(file.archive(), record));
+  for (const auto& record : records_of(file.archive()))
+    content.emplace_back(record.name, data_of(file.archive(), record));
   return content;
 }
 
@@ -74,8 +75,8 @@ TEST_CASE("a zip64 archive with any bit flipped has a problem, or the same names
   const Forged entry("name", "some data");
   const std::string central = entry.central(0);
   const std::string local = entry.local();
-  const std::string whole = local + central + end_records64(1, central.size(), local.size()) +
-                            end_record(1, central.size(), local.size());
+  const std::string whole =
+      local + central + end_records64(1, central.size(), local.size()) + end_record(1, central.size(), local.size());
   REQUIRE(problems_of(verify_bytes(whole)).empty());
   const auto content = content_of(whole);
   for (std::size_t bit = 0; bit < whole.size() * 8; ++bit) {
@@ -119,33 +120,45 @@ std::vector<Hostile> hostile_archives() {
   add("wrong CRC", with(a, [](Forged& e) { e.crc ^= 1; }), "CRC");
   add("a stored entry of another size", with(a, [](Forged& e) { e.size += 1; }), "bytes instead of");
   add("a deflated entry that is none", with(a, [](Forged& e) { e.method = 8; }), "broken deflate data");
-  add("a size that runs out of the file", with(a, [](Forged& e) { e.size = e.compressed = 0xFFFFFFF0; }), "outside the archive");
-  add("a size that runs into the central directory", with(a, [](Forged& e) { e.size = e.compressed = e.data.size() + 1; }), "");
-  add("0xFFFFFFFF without a zip64 field", with(a, [](Forged& e) { e.size = 0xFFFFFFFF; }), "broken");
-  add("a zip64 field that is too short", with(a, [](Forged& e) {
-        e.size = 0xFFFFFFFF;
-        e.central_extra = le(1, 2) + le(4, 2) + le(9, 4);
-      }),
-      "broken");
-  add("a zip64 size of all ones", with(a, [](Forged& e) {
-        e.size = e.compressed = 0xFFFFFFFF;
-        e.central_extra = e.local_extra = le(1, 2) + le(16, 2) + le(~std::uint64_t{0}, 8) + le(~std::uint64_t{0}, 8);
-      }),
+  add("a size that runs out of the file", with(a, [](Forged& e) { e.size = e.compressed = 0xFFFFFFF0; }),
       "outside the archive");
-  add("a huge size for few bytes", with(a, [](Forged& e) {
-        e.size = 0xFFFFFFFF;
-        e.central_extra = e.local_extra = le(1, 2) + le(16, 2) + le(std::uint64_t{1} << 62U, 8) + le(12, 8);
-      }),
-      "");
-  add("an extra field longer than its record", with(a, [](Forged& e) { e.central_extra = le(0x5455, 2) + le(500, 2) + "xx"; }),
+  add("a size that runs into the central directory",
+      with(a, [](Forged& e) { e.size = e.compressed = e.data.size() + 1; }), "");
+  add("0xFFFFFFFF without a zip64 field", with(a, [](Forged& e) { e.size = 0xFFFFFFFF; }), "broken");
+  add("a zip64 field that is too short",
+      with(a,
+           [](Forged& e) {
+             e.size = 0xFFFFFFFF;
+             e.central_extra = le(1, 2) + le(4, 2) + le(9, 4);
+           }),
       "broken");
-  add("a deflate stream with bytes behind it", with(a, [](Forged& e) {
-        e.method = 8;
-        e.data = std::string("\x01\x0c\x00\xf3\xff", 5) + e.data + "behind";
-        e.compressed = e.data.size();
-      }),
+  add("a zip64 size of all ones",
+      with(a,
+           [](Forged& e) {
+             e.size = e.compressed = 0xFFFFFFFF;
+             e.central_extra = e.local_extra =
+                 le(1, 2) + le(16, 2) + le(~std::uint64_t{0}, 8) + le(~std::uint64_t{0}, 8);
+           }),
+      "outside the archive");
+  add("a huge size for few bytes",
+      with(a,
+           [](Forged& e) {
+             e.size = 0xFFFFFFFF;
+             e.central_extra = e.local_extra = le(1, 2) + le(16, 2) + le(std::uint64_t{1} << 62U, 8) + le(12, 8);
+           }),
+      "");
+  add("an extra field longer than its record",
+      with(a, [](Forged& e) { e.central_extra = le(0x5455, 2) + le(500, 2) + "xx"; }), "broken");
+  add("a deflate stream with bytes behind it",
+      with(a,
+           [](Forged& e) {
+             e.method = 8;
+             e.data = std::string("\x01\x0c\x00\xf3\xff", 5) + e.data + "behind";
+             e.compressed = e.data.size();
+           }),
       "broken deflate data");
-  const std::string bad_names[] = {"../up", "/etc/passwd", "a\\b", "C:x", std::string("a\0b", 3), "caf\xe9", "a//b", ""};
+  const std::string bad_names[] = {"../up",   "/etc/passwd", "a\\b", "C:x", std::string("a\0b", 3),
+                                   "caf\xe9", "a//b",        ""};
   for (const auto& name : bad_names) add("a bad name", put_together({Forged(name, "x")}), "entry '");
 
   std::string archive = a.local();
@@ -162,7 +175,8 @@ std::vector<Hostile> hostile_archives() {
   Forged into("into", std::string(36, 'x') + "PK\1\2");
   archive = into.local().substr(0, into.local().size() - 4);
   central = into.central(0);
-  add("an entry that ends in the central directory", archive + central + end_record(1, central.size(), archive.size()), "overlap");
+  add("an entry that ends in the central directory", archive + central + end_record(1, central.size(), archive.size()),
+      "overlap");
 
   archive = a.local() + b.local();
   central = a.central(0) + b.central(a.local().size());
@@ -178,22 +192,27 @@ std::vector<Hostile> hostile_archives() {
   add("a central directory that begins elsewhere", ending(2, central.size(), archive.size() + 1), "does not lie");
   add("a central directory past the end", ending(2, central.size(), 0xFFFFFFFE), "does not lie");
   add("records swapped for local headers", archive + archive + end_record(1, archive.size(), archive.size()), "broken");
-  add("offsets that point at nothing", a.local() + a.central(3) + end_record(1, a.central(3).size(), a.local().size()), "local header");
+  add("offsets that point at nothing", a.local() + a.central(3) + end_record(1, a.central(3).size(), a.local().size()),
+      "local header");
   Forged other = a;
   other.name = "z";
   add("local header and record of different names",
       a.local() + other.central(0) + end_record(1, other.central(0).size(), a.local().size()), "differ in name");
   other = a;
   other.flags = k_flag_utf8;
-  add("of different flags", a.local() + other.central(0) + end_record(1, other.central(0).size(), a.local().size()), "flags");
+  add("of different flags", a.local() + other.central(0) + end_record(1, other.central(0).size(), a.local().size()),
+      "flags");
   other = a;
   other.method = 8;
-  add("of different methods", a.local() + other.central(0) + end_record(1, other.central(0).size(), a.local().size()), "method");
+  add("of different methods", a.local() + other.central(0) + end_record(1, other.central(0).size(), a.local().size()),
+      "method");
   other = a;
   other.crc ^= 1;
   add("of different CRCs", other.local() + a.central(0) + end_record(1, a.central(0).size(), a.local().size()), "CRC");
 
-  const auto zip64 = [&](std::string end64, std::string end) { return archive + central + std::move(end64) + std::move(end); };
+  const auto zip64 = [&](std::string end64, std::string end) {
+    return archive + central + std::move(end64) + std::move(end);
+  };
   const std::string end64 = end_records64(2, central.size(), archive.size());
   const std::string end_saying_zip64 = end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF);
   std::string far = end64;
@@ -203,11 +222,14 @@ std::vector<Hostile> hostile_archives() {
   add("a locator that points beside its record", zip64(far, end_saying_zip64), "locator");
   far.replace(56 + 8, 8, le(0, 8));
   add("a locator that points at an entry", zip64(far, end_saying_zip64), "signature");
-  add("zip64 figures that are all ones", zip64(end_records64(~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}), end_saying_zip64), "");
-  add("a zip64 count for which there is no room", zip64(end_records64(1U << 30U, central.size(), archive.size()), end_saying_zip64), "room");
+  add("zip64 figures that are all ones",
+      zip64(end_records64(~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}), end_saying_zip64), "");
+  add("a zip64 count for which there is no room",
+      zip64(end_records64(1U << 30U, central.size(), archive.size()), end_saying_zip64), "room");
   add("an end record that says zip64 where there is none", zip64("", end_saying_zip64), "");
   // Who reads only the plain record would see one entry, who reads zip64 two.
-  add("end records that contradict each other", zip64(end64, end_record(1, a.central(0).size(), archive.size())), "contradict");
+  add("end records that contradict each other", zip64(end64, end_record(1, a.central(0).size(), archive.size())),
+      "contradict");
   return all;
 }
 
@@ -224,7 +246,8 @@ TEST_CASE("hostile archives are told by what is wrong with them") {
 TEST_CASE("an entry whose zip64 figures agree with the plain ones is read") {
   const Forged a("a", "content");
   const std::string end64 = end_records64(1, a.central(0).size(), a.local().size());
-  for (const auto& end : {end_record(1, a.central(0).size(), a.local().size()), end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)}) {
+  for (const auto& end :
+       {end_record(1, a.central(0).size(), a.local().size()), end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)}) {
     CHECK(problems_of(verify_bytes(a.local() + a.central(0) + end64 + end)).empty());
   }
 }
@@ -329,7 +352,11 @@ TEST_CASE("an archive that is not what was planned is not published") {
       {"another late time", [](auto& e) { e[3].mtime -= k_second; }, "time"},
       {"another mode", [](auto& e) { e[1].executable = true; }, "mode"},
       {"another order", [](auto& e) { std::swap(e[1], e[2]); }, "became"},
-      {"one more", [](auto& e) { e.push_back({"more", "x"}); }, "entries instead of"},
+      {"one more",
+       [](auto& e) {
+         e.push_back({"more", "x"});
+       },
+       "entries instead of"},
       {"one less", [](auto& e) { e.pop_back(); }, "entries instead of"},
   };
   const MemoryFile file(write_archive_bytes(small_entries()));
@@ -375,7 +402,8 @@ TEST_CASE("an archive with any bit flipped is not published, or differs in what 
     try {
       verify_against_plan(file.archive(), plan);
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::verify && error.kind() != ErrorKind::corrupt) FAIL("bit " << bit << ": " << error.what());
+      if (error.kind() != ErrorKind::verify && error.kind() != ErrorKind::corrupt)
+        FAIL("bit " << bit << ": " << error.what());
     }
   }
 }

@@ -36,12 +36,13 @@ using zipmodule::test::wordy_text;
 std::vector<MemoryEntry> entries_of_all_kinds() {
   std::vector<MemoryEntry> entries;
   entries.push_back({"d/", "", k_mtime, true, false});
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{100}, std::size_t{65'536},
-                                 k_chunk_bytes - 1, k_chunk_bytes, k_chunk_bytes + 1, 3 * k_chunk_bytes,
-                                 3 * k_chunk_bytes + 1}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{100}, std::size_t{65'536}, k_chunk_bytes - 1,
+        k_chunk_bytes, k_chunk_bytes + 1, 3 * k_chunk_bytes, 3 * k_chunk_bytes + 1}) {
     entries.push_back({fmt::format("d/text{}.txt", size), wordy_text(size, size)});
     entries.push_back({fmt::format("d/noise{}.jpg", size), random_bytes(size, size)});
-    entries.push_back({fmt::format("d/mixed{}.bin", size), wordy_text(size / 2, size) + random_bytes(size - size / 2, size)});
+    entries.push_back(
+        {fmt::format("d/mixed{}.bin", size), wordy_text(size / 2, size) + random_bytes(size - size / 2, size)});
   }
   for (const auto& line : sha256sum_lines(5)) entries.push_back({fmt::format("d/sum{}", entries.size()), line});
   return entries;
@@ -94,7 +95,8 @@ TEST_CASE("other programs find every entry whole") {
   const TempDir dir("writer");
   MemoryContent content(entries_of_all_kinds());
   for (const auto& entry : content.entries()) {
-    if (!entry.directory) zipmodule::test::write_file(dir / "tree" / entry.name, entry.data, entry.mtime / 1'000'000'000);
+    if (!entry.directory)
+      zipmodule::test::write_file(dir / "tree" / entry.name, entry.data, entry.mtime / 1'000'000'000);
   }
   zipmodule::test::write_file(dir / "x.zip", write_archive_bytes(content, {level}));
   const auto verdict = zipmodule::test::judge(dir / "x.zip", dir / "tree");
@@ -121,9 +123,10 @@ std::string misleading(std::uint64_t seed = 1) {
 }
 
 TEST_CASE("an entry whose samples promised what the whole does not keep is stored") {
-  REQUIRE(worth_deflating(5 * k_chunk_bytes, Level::balanced, [data = misleading()](std::uint64_t at, std::span<std::byte> to) {
-    std::copy_n(bytes_of(data).begin() + static_cast<std::ptrdiff_t>(at), to.size(), to.begin());
-  }));
+  REQUIRE(worth_deflating(
+      5 * k_chunk_bytes, Level::balanced, [data = misleading()](std::uint64_t at, std::span<std::byte> to) {
+        std::copy_n(bytes_of(data).begin() + static_cast<std::ptrdiff_t>(at), to.size(), to.begin());
+      }));
   MemoryContent content({{"first", wordy_text(3 * k_chunk_bytes)},
                          {"misleading", misleading()},
                          {"between", "small"},
@@ -174,7 +177,8 @@ class TroubledContent : public MemoryContent {
    public:
     TroubledReader(std::string_view text, Trouble trouble) : TextReader(text), text_(text), trouble_(trouble) {}
     std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
-      if (trouble_ == Trouble::read_error && offset + buffer.size() > text_.size() / 2) throw Error(ErrorKind::source_unreadable, "bad sector");
+      if (trouble_ == Trouble::read_error && offset + buffer.size() > text_.size() / 2)
+        throw Error(ErrorKind::source_unreadable, "bad sector");
       const std::size_t n = TextReader::read_at(offset, buffer);
       const bool at_end = offset + n == text_.size();
       return trouble_ == Trouble::shrinks && at_end && n > 0 ? n - 1 : n;
@@ -200,10 +204,11 @@ std::vector<MemoryEntry> many_entries(std::size_t count, std::size_t size) {
 
 TEST_CASE("a source that shrinks, changes, goes or can't be read ends the archive, at every size and budget") {
   using Trouble = TroubledContent::Trouble;
-  const auto [trouble, kind] = GENERATE(table<Trouble, ErrorKind>({{Trouble::gone, ErrorKind::source_missing},
-                                                                   {Trouble::shrinks, ErrorKind::source_changed},
-                                                                   {Trouble::changes, ErrorKind::source_changed},
-                                                                   {Trouble::read_error, ErrorKind::source_unreadable}}));
+  const auto [trouble, kind] =
+      GENERATE(table<Trouble, ErrorKind>({{Trouble::gone, ErrorKind::source_missing},
+                                          {Trouble::shrinks, ErrorKind::source_changed},
+                                          {Trouble::changes, ErrorKind::source_changed},
+                                          {Trouble::read_error, ErrorKind::source_unreadable}}));
   const std::size_t size = GENERATE(std::size_t{500}, std::size_t{100'000}, 2 * k_chunk_bytes + 5);
   const std::uint64_t budget = GENERATE(std::uint64_t{1}, std::uint64_t{32} << 10U, std::uint64_t{64} << 20U);
   const Level level = GENERATE(Level::store, Level::fast);
@@ -346,7 +351,8 @@ TEST_CASE("a write that fails half way is an error at whatever byte it fails") {
   MemoryContent content({{"a", wordy_text(500)}, {"b", ""}, {"large", random_bytes(k_chunk_bytes + 5)}, {"z", "end"}});
   const std::uint64_t whole = write_archive_bytes(content).size();
   const TempDir dir("limited");
-  for (const std::uint64_t limit : {std::uint64_t{0}, std::uint64_t{10}, std::uint64_t{700}, whole / 2, whole - 23, whole - 1}) {
+  for (const std::uint64_t limit :
+       {std::uint64_t{0}, std::uint64_t{10}, std::uint64_t{700}, whole / 2, whole - 23, whole - 1}) {
     const Fd fd(::open((dir / fmt::format("{}", limit)).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     rlimit limited = before;
     limited.rlim_cur = limit;
@@ -395,7 +401,8 @@ class ReusingContent : public MemoryContent {
                    record.compressed_bytes, record.crc, static_cast<Method>(record.method)};
   }
   std::unique_ptr<EntryReader> open(std::size_t index) override {
-    if (index % 2 == 0 && !entries()[index].data.empty()) throw Error(ErrorKind::internal, "opened in spite of raw data");
+    if (index % 2 == 0 && !entries()[index].data.empty())
+      throw Error(ErrorKind::internal, "opened in spite of raw data");
     return MemoryContent::open(index);
   }
 
