@@ -20,7 +20,7 @@ MB = 1_000_000
 TEXT_GROUPS = {
     "headers": ["/usr/include", "/usr/lib/gcc/*/*/include"],
     "documents": ["/usr/share/doc", "/usr/share/man", "/usr/share/info", "/usr/share/common-licenses"],
-    "programs": ["/usr/lib/python3*", "/usr/share/perl*", "/usr/share/cmake*", "/usr/share/i18n", "/usr/share/vim"],
+    "programs": ["/usr/lib/python3*", "/usr/share/perl*", "/usr/share/cmake*", "/usr/share/vim"],
 }
 
 

@@ -50,7 +50,7 @@ TEST_CASE("a list is read in its order, with destinations and names") {
 TEST_CASE("what no publish would have let in is an error of the payload, that names the element") {
   const auto [json, text] = GENERATE(table<std::string, std::string>({
       {"", "not JSON"},
-      {"{", "not JSON"},
+      {"[{", "not JSON"},
       {"\"\xff\"", "not JSON"},
       {"{}", "not an array"},
       {"null", "not an array"},

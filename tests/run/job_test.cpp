@@ -171,13 +171,20 @@ TEST_CASE("a revision that is built already is only linked, unless a hand was on
   CHECK(std::get<AlreadyBuilt>(again.what).build.build_id == record.build_id);
   CHECK(again.attempt.outcome == queue::Outcome::skipped);
 
-  SECTION("an older revision is built") { site.job.built_revision = site.job.lease.revision - 1; }
+  SECTION("an older revision is built") {
+    site.job.built_revision = site.job.lease.revision - 1;
+    again = site.attempt(R"([{"source": "a.txt"}])");
+    REQUIRE(std::holds_alternative<queue::BuildRecord>(again.what));
+    CHECK(std::get<queue::BuildRecord>(again.what).build_id != record.build_id);
+    return;
+  }
   SECTION("the file is gone") { fs::remove(site.dir / "store" / record.path); }
   SECTION("the file was touched") { test::set_mtime(site.dir / "store" / record.path, 1); }
   SECTION("the file was cut") { fs::resize_file(site.dir / "store" / record.path, 10); }
+  // The database forgets it before the revision is built again.
   again = site.attempt(R"([{"source": "a.txt"}])");
-  REQUIRE(std::holds_alternative<queue::BuildRecord>(again.what));
-  CHECK(std::get<queue::BuildRecord>(again.what).build_id != record.build_id);
+  REQUIRE(std::holds_alternative<DamagedBuild>(again.what));
+  CHECK(std::get<DamagedBuild>(again.what).build.build_id == record.build_id);
 }
 
 TEST_CASE("a job's own level counts, and one that is not known is the configured one") {
