@@ -190,6 +190,39 @@ TEST_CASE("a web server may read the store whatever the umask of the run was") {
   CHECK((fs::status(build).permissions() & fs::perms::others_read) != fs::perms::none);
 }
 
+TEST_CASE("a store whose disk is not mounted is refused, and costs no archive") {
+  Site site;
+  site.set("archives.grace", "0s");
+  write_file(site.content("a.txt"), "a");
+  site.publish("series", "a", "a.txt");
+  REQUIRE(site.run().exit_code == 0);
+  fs::rename(site.store(), site.scratch("elsewhere"));
+  fs::remove(site.content("a.txt"));
+  const Result refused = site.run();
+  INFO(refused.text());
+  CHECK(refused.exit_code == 73);
+  CHECK(refused.err.find(".zipmodule.store") != std::string::npos);
+  fs::remove_all(site.store());
+  fs::rename(site.scratch("elsewhere"), site.store());
+  CHECK(site.run().quiet());
+  CHECK(site.state("series", "a") == "done");
+  CHECK(fs::exists(fs::canonical(site.link("series", "a"))));
+}
+
+TEST_CASE("a folder in the place of one link keeps no other archive from being built") {
+  const Site site;
+  write_file(site.content("a.txt"), "a");
+  site.publish("series", "a", "a.txt");
+  REQUIRE(site.run().exit_code == 0);
+  fs::remove(site.link("series", "a"));
+  fs::create_directories(site.link("series", "a") / "folder");
+  site.publish("series", "b", "a.txt");
+  const Result result = site.run();
+  INFO(result.text());
+  CHECK(result.err.find("series/a") != std::string::npos);
+  CHECK(site.state("series", "b") == "done");
+}
+
 TEST_CASE("what a killed run left in tmp is swept by the next") {
   const Site site;
   fs::create_directories(site.store("tmp"));
