@@ -58,6 +58,11 @@ struct Timings {
   double cpu = 0;
 };
 
+// Writes from this size on go to the file one after the other. ext4 and XFS let one thread at a time write to a file, and
+// the others spin: of 2 GB stored by two threads that was a quarter of all CPU time (1.63 s, 1.14 s with a mutex to sleep
+// on). Small writes are over before a thread could sleep: 8 % slower with it.
+constexpr std::size_t k_write_alone_from = std::size_t{64} << 10U;
+
 // One pass over the plan. A second one is made only where an entry turned out not to shrink.
 class Pass {
  public:
@@ -116,6 +121,8 @@ class Pass {
   void submit(Work work);
   void fail(std::exception_ptr error);
   void write(std::span<const std::byte> data, std::uint64_t offset) {
+    std::unique_lock lock(writing_, std::defer_lock);
+    if (data.size() >= k_write_alone_from) lock.lock();
     if (!pwrite_full(fd_, data, offset)) throw store_error(errno, "write " + path_);
   }
   void count_in(std::uint64_t bytes) {
@@ -138,6 +145,7 @@ class Pass {
   std::stop_source stop_;
   std::stop_callback<std::function<void()>> outer_stop_;
 
+  std::mutex writing_;  // held while a large piece is written; guards nothing
   std::mutex mutex_;
   std::condition_variable idle_;
   std::size_t running_ = 0;  // guarded by mutex_, as all below
