@@ -9,8 +9,8 @@
 
 namespace zipmodule::archive {
 
-// Syncs each of the folders, several at once: journalling file systems answer syncs that wait at the same time with one
-// journal commit, those that come one after the other with one each. Returns what failed, by folder.
+// Syncs each of the folders, several at once: syncs that wait at the same time can share one journal commit and one flush of
+// the disk's cache, those that come one after the other have one each. Returns what failed, by folder.
 std::map<std::filesystem::path, Error> sync_folders(const std::set<std::filesystem::path>& folders);
 
 }  // namespace zipmodule::archive
