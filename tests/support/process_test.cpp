@@ -1,6 +1,10 @@
 #include "support/process.hpp"
 
+#include <fmt/format.h>
+
 #include <csignal>
+#include <fstream>
+#include <string>
 
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
@@ -41,15 +45,26 @@ TEST_CASE("a program that takes too long is killed") {
   CHECK(result.signal == SIGKILL);
 }
 
+// The letter in /proc/PID/stat: T is stopped, S and R are not.
+char state_of(const Process& process) {
+  std::ifstream file(fmt::format("/proc/{}/stat", process.pid()));
+  std::string stat;
+  std::getline(file, stat);
+  const auto name_end = stat.rfind(") ");
+  return name_end == std::string::npos ? '?' : stat.at(name_end + 2);
+}
+
 TEST_CASE("a stopped process goes on after SIGCONT") {
   Command command;
-  command.argv = {"sh", "-c", "echo begun; read line; echo $line"};
-  command.input = "end\n";
+  command.argv = {"sleep", "600"};
   Process process(command);
   process.send(SIGSTOP);
+  CHECK(wait_until([&] { return state_of(process) == 'T'; }));
   CHECK(process.running());
   process.send(SIGCONT);
-  CHECK(process.wait().out == "begun\nend\n");
+  CHECK(wait_until([&] { return state_of(process) != 'T'; }));
+  process.send(SIGTERM);
+  CHECK(process.wait().signal == SIGTERM);
 }
 
 TEST_CASE("a program that is not there is told by its exit code") {
