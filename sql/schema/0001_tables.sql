@@ -94,12 +94,13 @@ CREATE TABLE zipmodule.build (
 CREATE INDEX build_job ON zipmodule.build (job_id);
 CREATE INDEX build_retired ON zipmodule.build (retired_at) WHERE retired_at IS NOT NULL;
 
--- One row per attempt, written when it ends, never changed.
+-- One row per attempt, written when it ends, never changed; and one per damaged build that an audit found, which is no
+-- attempt: it has no lease, number or times but finished_at.
 CREATE TABLE zipmodule.telemetry (
   id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   run_id           bigint,
   job_id           bigint NOT NULL,
-  lease_token      bigint NOT NULL,
+  lease_token      bigint,                          -- null: found by an audit
   host             text,
   series           text NOT NULL,
   archive          text NOT NULL,

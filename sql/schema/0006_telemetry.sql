@@ -1,11 +1,13 @@
 -- One row per day (UTC): is it getting slower, is it failing more?
 CREATE VIEW zipmodule.telemetry_daily AS
 SELECT (finished_at AT TIME ZONE 'UTC')::date AS day,
-       count(*) AS attempts,
-       count(*) FILTER (WHERE outcome = 'done') AS done,
-       count(*) FILTER (WHERE outcome = 'failed') AS failed,
-       count(*) FILTER (WHERE outcome = 'retry') AS retry,
-       count(*) FILTER (WHERE outcome = 'lost') AS lost,
+       count(lease_token) AS attempts,
+       count(lease_token) FILTER (WHERE outcome = 'done') AS done,
+       count(lease_token) FILTER (WHERE outcome = 'failed') AS failed,
+       count(lease_token) FILTER (WHERE outcome = 'retry') AS retry,
+       count(lease_token) FILTER (WHERE outcome = 'lost') AS lost,
+       -- builds found damaged or gone, most of them by an audit, which is no attempt
+       count(*) FILTER (WHERE error_kind = 'corrupt') AS damaged,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY total_seconds) FILTER (WHERE outcome = 'done') AS median_seconds,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY total_seconds) FILTER (WHERE outcome = 'done') AS p95_seconds,
        coalesce(sum(bytes_out) FILTER (WHERE outcome = 'done'), 0)::bigint AS bytes,

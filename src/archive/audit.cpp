@@ -22,7 +22,7 @@ AuditResult audit_content(const Store& store, const ExpectedBuild& expected, Thr
   struct stat s {};
   if (::fstat(fd.get(), &s) != 0) throw Error(ErrorKind::io, fmt::format("stat {}: {}", path, errno_text(errno)));
   const zip::VerifyReport report = zip::verify_archive(zip::open_archive(fd.get(), path), pool, stop);
-  if (!report.ok()) return bad(report.problems.front());
+  if (!report.ok()) return bad(fmt::format("{} is damaged: {}", expected.path, report.problems.front()));
   if (report.fingerprint != expected.fingerprint)
     return bad(fmt::format("{} is another archive than the one that was built", expected.path));
   return {true, {}, std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec};
@@ -30,19 +30,25 @@ AuditResult audit_content(const Store& store, const ExpectedBuild& expected, Thr
 
 }  // namespace
 
+std::string problem_of(BuildState state, const ExpectedBuild& expected) {
+  switch (state) {
+    case BuildState::good:
+      return {};
+    case BuildState::touched:
+      return fmt::format("{} was written to after it was built", expected.path);
+    case BuildState::wrong_size:
+      return fmt::format("{} does not have its {} bytes any more", expected.path, expected.size_bytes);
+    case BuildState::missing:
+      return fmt::format("{} is gone", expected.path);
+  }
+  return {};
+}
+
 AuditResult audit_build(const Store& store, const ExpectedBuild& expected, bool deep, ThreadPool& pool,
                         const std::stop_token& stop) {
-  switch (store.state_of(expected.path, expected.size_bytes, expected.mtime_ns)) {
-    case BuildState::missing:
-      return bad(fmt::format("{} is gone", expected.path));
-    case BuildState::wrong_size:
-      return bad(fmt::format("{} does not have its {} bytes any more", expected.path, expected.size_bytes));
-    case BuildState::good:
-      if (!deep) return {};
-      break;
-    case BuildState::touched:
-      break;
-  }
+  const BuildState state = store.state_of(expected.path, expected.size_bytes, expected.mtime_ns);
+  if (state == BuildState::missing || state == BuildState::wrong_size) return bad(problem_of(state, expected));
+  if (state == BuildState::good && !deep) return {};
   return audit_content(store, expected, pool, stop);
 }
 

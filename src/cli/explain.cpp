@@ -239,7 +239,11 @@ void tell_roots(const Telling& telling) {
 std::string attempt_text(const std::string& row_json, std::chrono::system_clock::time_point now) {
   const Json row = json_of(row_json);
   if (!row.is_object()) return row_json;
-  std::string text = fmt::format("attempt {} at revision {}", text_of(row, "attempt"), text_of(row, "revision"));
+  // Found by an audit: no attempt, so no number. One whose lease is another's by now has none either, but a token.
+  const bool audit = text_of(row, "lease_token").empty() && text_of(row, "error_kind") == "corrupt";
+  std::string text = audit
+                         ? fmt::format("audit of revision {}", text_of(row, "revision"))
+                         : fmt::format("attempt {} at revision {}", text_of(row, "attempt"), text_of(row, "revision"));
   const std::string ended = text_of(row, "finished_at");
   if (!ended.empty()) text += fmt::format(", {}", relative(ended, now));
   text += fmt::format(": {}", text_of(row, "outcome"));

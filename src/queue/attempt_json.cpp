@@ -20,13 +20,12 @@ std::int64_t count(std::uint64_t value) {
   return static_cast<std::int64_t>(std::min(value, k_most));
 }
 
-// jsonb holds no zero character.
+}  // namespace
+
 std::string storable(std::string text) {
   for (std::size_t at = 0; (at = text.find('\0', at)) != std::string::npos;) text.replace(at, 1, "\xEF\xBF\xBD");
-  return text;
+  return nlohmann::json::parse(to_text(text)).get<std::string>();
 }
-
-}  // namespace
 
 nlohmann::json to_json(const Lease& lease) {
   return {{"job_id", lease.job_id}, {"token", lease.token}, {"revision", lease.revision}};

@@ -19,6 +19,10 @@ nlohmann::json to_json(const Failure& failure);
 // JSON text that jsonb takes, whatever bytes file names and messages had: what is not UTF-8 becomes U+FFFD.
 std::string to_text(const nlohmann::json& json);
 
+// Text that a column takes: no zero character, and what is not UTF-8 becomes U+FFFD. A damaged archive's own names stand in
+// what is said about it.
+std::string storable(std::string text);
+
 // PostgreSQL array literals.
 std::string array_literal(const std::vector<std::int64_t>& numbers);
 std::string array_literal(const std::vector<std::string>& texts);

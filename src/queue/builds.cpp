@@ -42,8 +42,13 @@ void Worker::set_audit_cursor(const std::string& build_id) {
   connection_->run(sql::set_audit_cursor, options_.instance, build_id);
 }
 
-bool Worker::forget_build(const std::string& build_id, const std::string& reason) {
-  return !connection_->run(sql::forget_build, build_id, reason).empty();
+Forgotten Worker::forget_build(std::int64_t run_id, const std::string& build_id, const std::string& problem,
+                               const std::optional<Lease>& found_under) {
+  const std::string token = found_under ? std::to_string(found_under->token) : std::string();
+  const auto rows = connection_->run(sql::forget_build, build_id, storable(problem), run_id, options_.host,
+                                     found_under ? token.c_str() : nullptr);
+  if (rows.empty()) return Forgotten::no;
+  return rows[0][0].as<bool>() ? Forgotten::rebuilds : Forgotten::cancelled;
 }
 
 void Worker::note_mtime(const std::string& build_id, std::int64_t mtime_ns) {

@@ -43,6 +43,13 @@ struct StoredBuild {
   std::string archive;
 };
 
+// What became of a damaged build.
+enum class Forgotten {
+  no,         // left as it was
+  rebuilds,   // its job is due
+  cancelled,  // what is wanted now was cancelled: nothing is built until a retry or a publish
+};
+
 // One connection; used from one thread at a time. Every call throws Error{database} when the connection is lost or can't
 // be made; the object may be used again afterwards: the next call connects anew (no session state is kept).
 class Worker {
@@ -92,7 +99,7 @@ class Worker {
   // is built and only wants its link is never ended as failed.
   std::vector<bool> fail(std::int64_t run_id, const std::vector<Failure>& failures);
 
-  // Gives leases back at a stop, without counting an attempt: telemetry 'retry', kind 'stopped'.
+  // Gives leases back, without counting an attempt: telemetry 'retry', with the attempt's kind, 'stopped' if it has none.
   void give_back(std::int64_t run_id, const std::vector<Attempt>& attempts);
 
   // Which items the last of these five calls left alone, and answered false, because a publish with an open transaction
@@ -110,8 +117,12 @@ class Worker {
   // The audit's bookmark of this instance, so that large stores are audited over several runs.
   std::string audit_cursor();
   void set_audit_cursor(const std::string& build_id);
-  // A build that is damaged or gone: forgets it and makes its job due for a rebuild, unless it is no longer current.
-  bool forget_build(const std::string& build_id, const std::string& reason);
+  // A build that is damaged or gone: forgets it, makes its job due for a rebuild, and inserts a row of telemetry, kind
+  // 'corrupt', outcome 'retry' where it is built again and 'failed' where not. With the lease of the claim that found it
+  // that is the row of this attempt; the lease stays. Does nothing where the build is no longer the current one, or a
+  // publish with an open transaction has its job locked.
+  Forgotten forget_build(std::int64_t run_id, const std::string& build_id, const std::string& problem,
+                         const std::optional<Lease>& found_under = std::nullopt);
   // After a full check found a touched file good: its new modification time.
   void note_mtime(const std::string& build_id, std::int64_t mtime_ns);
 

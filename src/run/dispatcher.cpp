@@ -177,24 +177,30 @@ void Dispatcher::settle(Results results) {
   }
   if (!builds.empty()) settle_builds(std::move(builds));
   if (!relinks.empty()) link_and_release(relinks, false);
-  if (!damaged.empty()) forget_damaged(damaged);
+  if (!damaged.empty()) forget_damaged(std::move(damaged));
   if (!failures.empty()) settle_failures(std::move(failures));
 }
 
-void Dispatcher::forget_damaged(const Results& damaged) {
+void Dispatcher::forget_damaged(Results damaged) {
   std::vector<queue::Attempt> attempts;
   for (const auto& result : damaged) {
     const auto& build = std::get<DamagedBuild>(result.what).build;
-    log::warn("{}: its archive {} is gone or changed; it will be built again", result.work.held->label, build.path);
-    with_database([&] { return worker_.forget_build(build.build_id, "gone or changed"); });
+    log::warn("{}: its archive is damaged: {}; it will be built again", result.work.held->label, result.attempt.error);
+    with_database(
+        [&] { return worker_.forget_build(run_id_, build.build_id, result.attempt.error, result.attempt.lease); });
     attempts.push_back(result.attempt);
   }
   with_database([&] {
     worker_.give_back(run_id_, attempts);
     return true;
   });
-  // Where a publisher was in the way, the lease stays for the next run to recover.
-  for (const auto& result : damaged) finished(result.work);
+  const std::vector<bool> busy = worker_.left_busy();
+  for (std::size_t i = 0; i < damaged.size(); ++i) {
+    if (busy[i])
+      postpone(std::move(damaged[i]));
+    else
+      finished(damaged[i].work);
+  }
 }
 
 void Dispatcher::settle_builds(Results builds) {

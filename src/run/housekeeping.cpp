@@ -53,17 +53,35 @@ void apart(const queue::StoredBuild& stored, What what) {
   }
 }
 
-void audit_one(Site& site, queue::Worker& worker, const queue::StoredBuild& stored, const std::stop_token& stop) {
+void forget_damaged(const archive::Store& store, queue::Worker& worker, std::int64_t run_id,
+                    const queue::StoredBuild& stored, const std::string& problem) {
+  const auto name = fmt::format("{}/{}", stored.series, stored.archive);
+  switch (worker.forget_build(run_id, stored.build.build_id, problem)) {
+    case queue::Forgotten::no:
+      log::warn("{}: its archive is damaged: {}; its job is locked, the next run looks again", name, problem);
+      return;
+    case queue::Forgotten::cancelled:
+      log::warn(
+          "{}: its archive is damaged: {}; its newest publish was cancelled, so nothing builds it again before a "
+          "retry or a publish",
+          name, problem);
+      break;
+    case queue::Forgotten::rebuilds:
+      log::warn("{}: its archive is damaged: {}; it will be built again", name, problem);
+      break;
+  }
+  store.remove_link(stored.series, stored.archive, stored.build.path);
+  store.remove_build(stored.build.path);
+}
+
+void audit_one(Site& site, queue::Worker& worker, std::int64_t run_id, const queue::StoredBuild& stored,
+               const std::stop_token& stop) {
   const queue::BuildRecord& build = stored.build;
   const archive::Store& store = site.store();
   const auto result = archive::audit_build(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint},
                                            false, site.pool(), stop);
   if (!result.good) {
-    log::warn("{}/{}: its archive is damaged: {}; it will be built again", stored.series, stored.archive,
-              result.problem);
-    if (!worker.forget_build(build.build_id, result.problem)) return;
-    store.remove_link(stored.series, stored.archive, build.path);
-    store.remove_build(build.path);
+    forget_damaged(store, worker, run_id, stored, result.problem);
     return;
   }
   if (result.new_mtime_ns) worker.note_mtime(build.build_id, *result.new_mtime_ns);
@@ -93,7 +111,7 @@ void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begu
   if (!begun.previous_clean) sweep_orphans(site.store(), worker);
 }
 
-void audit(Site& site, queue::Worker& worker, const std::stop_token& stop) {
+void audit(Site& site, queue::Worker& worker, std::int64_t run_id, const std::stop_token& stop) {
   Stopwatch watch;
   std::string cursor = worker.audit_cursor();
   const std::string began_at = cursor;
@@ -101,7 +119,7 @@ void audit(Site& site, queue::Worker& worker, const std::stop_token& stop) {
     const auto builds = worker.builds_after(cursor, k_batch);
     for (const auto& stored : builds) {
       if (stop.stop_requested() || watch.seconds() > k_audit_seconds) break;
-      apart(stored, [&] { audit_one(site, worker, stored, stop); });
+      apart(stored, [&] { audit_one(site, worker, run_id, stored, stop); });
       cursor = stored.build.build_id;
       ++audited;
     }

@@ -19,8 +19,8 @@ void require_mounted(const archive::Store& store, queue::Worker& worker);
 void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begun);
 
 // Compares the store's current builds with the database, from where the last run stopped, for at most a minute and 10,000
-// builds. What is damaged or gone is forgotten, unlinked and due for a rebuild.
-void audit(Site& site, queue::Worker& worker, const std::stop_token& stop);
+// builds. What is damaged or gone is forgotten, unlinked and due for a rebuild; telemetry tells.
+void audit(Site& site, queue::Worker& worker, std::int64_t run_id, const std::stop_token& stop);
 
 // Removes builds that were replaced longer than `grace` ago: file first, then row.
 void collect_garbage(Site& site, queue::Worker& worker, std::chrono::seconds grace, const std::stop_token& stop);

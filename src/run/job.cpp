@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "archive/audit.hpp"
 #include "base/error.hpp"
 
 namespace zipmodule::run {
@@ -65,15 +66,21 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
 bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& store, AttemptResult& result) {
   if (!job.current) return false;
   const queue::BuildRecord& build = *job.current;
-  const bool good = store.state_of(build.path, build.size_bytes, build.mtime_ns) == archive::BuildState::good;
+  const auto state = store.state_of(build.path, build.size_bytes, build.mtime_ns);
+  const bool good = state == archive::BuildState::good;
   if (result.work.held->stop.stop_requested()) throw Error(ErrorKind::stopped, "building was stopped");
   if (good) store.switch_link(job.series, job.archive, build.path);
   if (job.built_revision != job.lease.revision) return false;
-  result.attempt.outcome = queue::Outcome::skipped;
-  if (good)
+  if (good) {
+    result.attempt.outcome = queue::Outcome::skipped;
     result.what = AlreadyBuilt{build};
-  else
+  } else {
+    result.attempt.outcome = queue::Outcome::retry;
+    result.attempt.error_kind = traits_of(ErrorKind::corrupt).code;
+    result.attempt.error =
+        archive::problem_of(state, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint});
     result.what = DamagedBuild{build};
+  }
   return true;
 }
 

@@ -23,7 +23,8 @@ struct AlreadyBuilt {
   queue::BuildRecord build;
 };
 
-// The same, but the file is gone or changed: it has to be forgotten before the revision can be built again.
+// The same, but the file is gone or changed, as the attempt's error tells: it has to be forgotten before the revision can
+// be built again.
 struct DamagedBuild {
   queue::BuildRecord build;
 };

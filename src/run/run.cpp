@@ -60,7 +60,7 @@ class Launch {
     try {
       require_mounted(site_.store(), worker_);
       recover(site_, worker_, begun);
-      audit(site_, worker_, stop_);
+      audit(site_, worker_, begun.run_id, stop_);
       work(begun.run_id);
       collect_garbage(site_, worker_, config_.archives.grace, stop_);
     } catch (const Error& error) {

@@ -66,10 +66,10 @@ TEST_CASE("a build found damaged is forgotten and its job built again") {
   Bench bench;
   bench.publish("a");
   build_next(bench, 1);
-  CHECK(bench.worker.forget_build(k_one, "damaged: size differs"));
+  CHECK(bench.worker.forget_build(bench.run, k_one, "damaged: size differs") == Forgotten::rebuilds);
   CHECK(bench.state() == "pending");
   CHECK(bench.job("last_error") == "damaged: size differs");
-  CHECK_FALSE(bench.worker.forget_build(k_one, "again"));
+  CHECK(bench.worker.forget_build(bench.run, k_one, "again") == Forgotten::no);
   const auto job = bench.claim_one();
   CHECK(job.lease.revision == 1);
   CHECK(job.built_revision == 0);
@@ -79,13 +79,65 @@ TEST_CASE("a build found damaged is forgotten and its job built again") {
   CHECK(bench.state() == "done");
 }
 
+TEST_CASE("a build that an audit found damaged is a row of telemetry without a lease, and no attempt of the day") {
+  Bench bench;
+  bench.publish("a");
+  build_next(bench, 1);
+  bench.publish("a");
+  const auto job = bench.claim_one();
+  CHECK(bench.worker.forget_build(bench.run, k_one, "it is gone") == Forgotten::rebuilds);
+  CHECK(bench.db.sql("SELECT concat_ws(' ', outcome, error_kind, error, revision, host, run_id, attempt, lease_token, "
+                     "published_at, claimed_at) FROM zipmodule.telemetry WHERE outcome <> 'done'") ==
+        fmt::format("retry corrupt it is gone 1 host-a {}", bench.run));
+  CHECK(bench.db.sql("SELECT concat_ws(' ', attempts, done, retry, damaged) FROM zipmodule.telemetry_daily") ==
+        "1 1 0 1");
+  // Whoever builds a newer revision at this moment goes on.
+  CHECK(bench.worker.commit(bench.run, {completion_of(job.lease, 2)}) == std::vector<bool>{true});
+}
+
+TEST_CASE("a build that a claim found damaged is that attempt's row") {
+  Bench bench;
+  bench.publish("a");
+  const Lease first = bench.claim_one().lease;
+  bench.worker.commit(bench.run, {completion_of(first, 1)});
+  bench.let_leases_expire();
+  const Lease lease = bench.claim_one().lease;
+  CHECK(bench.worker.forget_build(bench.run, k_one, "it is gone", lease) == Forgotten::rebuilds);
+  bench.worker.give_back(bench.run, {attempt_at(lease)});
+  CHECK(bench.db.sql("SELECT string_agg(concat_ws(' ', outcome, error_kind, attempt), ', ' ORDER BY id) FROM "
+                     "zipmodule.telemetry") == "done 1, retry corrupt 2");
+  CHECK(bench.state() == "pending");
+}
+
+TEST_CASE("a damaged build of a job that an open publish has locked is left, without waiting") {
+  Bench bench;
+  bench.publish("a");
+  build_next(bench, 1);
+  Session publisher(bench.db);
+  publisher.sql("BEGIN");
+  publisher.sql("SELECT zipmodule.publish('s', 'a', '[{\"source\": \"x\"}]')");
+  CHECK(bench.worker.forget_build(bench.run, k_one, "gone") == Forgotten::no);
+  publisher.sql("COMMIT");
+  CHECK(bench.worker.forget_build(bench.run, k_one, "gone") == Forgotten::rebuilds);
+}
+
+TEST_CASE("what is wrong with a build is stored whatever bytes its own names have") {
+  Bench bench;
+  bench.publish("a");
+  build_next(bench, 1);
+  CHECK(bench.worker.forget_build(bench.run, k_one, std::string("entry '\xff\0' is damaged", 21)) ==
+        Forgotten::rebuilds);
+  CHECK(bench.job("last_error") == "entry '\xEF\xBF\xBD\xEF\xBF\xBD' is damaged");
+}
+
 TEST_CASE("a build that was replaced meanwhile is not worth forgetting") {
   Bench bench;
   bench.publish("a");
   build_next(bench, 1);
   bench.publish("a");
   build_next(bench, 2);
-  CHECK_FALSE(bench.worker.forget_build(k_one, "damaged"));
+  CHECK(bench.worker.forget_build(bench.run, k_one, "damaged") == Forgotten::no);
+  CHECK(bench.outcomes() == "done done");
   CHECK(bench.state() == "done");
 }
 

@@ -117,7 +117,7 @@ TEST_CASE("a worker's rights suffice for everything a run, a status and an expla
   CHECK(worker.known_builds({known[0].build.build_id}).size() == 1);
   worker.set_audit_cursor(worker.audit_cursor());
   worker.note_mtime(known[0].build.build_id, 1);
-  CHECK(worker.forget_build(known[0].build.build_id, "test"));
+  CHECK(worker.forget_build(next, known[0].build.build_id, "test") == Forgotten::rebuilds);
   CHECK(worker.collect_garbage(0s, 10).empty());  // kept while its job has no other build
   worker.remove_builds({known[0].build.build_id});
   worker.finish_run(next, {1, 1, 0, "done"});

@@ -185,6 +185,9 @@ TEST_CASE("a revision that is built already is only linked, unless a hand was on
   again = site.attempt(R"([{"source": "a.txt"}])");
   REQUIRE(std::holds_alternative<DamagedBuild>(again.what));
   CHECK(std::get<DamagedBuild>(again.what).build.build_id == record.build_id);
+  CHECK(again.attempt.outcome == queue::Outcome::retry);
+  CHECK(again.attempt.error_kind == "corrupt");
+  CHECK_THAT(again.attempt.error, Contains(record.path));
 }
 
 TEST_CASE("a job's own level counts, and one that is not known is the configured one") {

@@ -104,49 +104,129 @@ TEST_CASE("a store that can't be written ends the run with 73 and changes no job
   CHECK(site.state("series", "a") == "done");
 }
 
-// Builds an archive, lets `damage` have it, and expects check to notice and run to mend.
+std::string build_path(const Site& site) { return site.job("series", "a")["path"]; }
+
+// Of the archive 'a' whose build at `path` was damaged after its first attempt.
+void expect_told(const Site& site, const std::string& path, const std::string& problem) {
+  const auto rows = site.telemetry("series", "a");
+  INFO(Json(rows).dump(2));
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0]["outcome"] == "done");
+  CHECK(rows[1]["outcome"] == "retry");
+  CHECK(rows[1]["error_kind"] == "corrupt");
+  CHECK(rows[1]["revision"] == 1);
+  CHECK(rows[1]["host"] == "first.test");
+  CHECK(rows[1]["run_id"] == rows[2]["run_id"]);
+  const std::string text = rows[1]["error"];
+  CHECK(text.find(path) != std::string::npos);
+  CHECK(text.find(problem) != std::string::npos);
+  CHECK(rows[2]["outcome"] == "done");
+  CHECK(rows[2]["revision"] == 1);
+  CHECK(rows[2]["error_kind"].is_null());
+}
+
+// Builds an archive, lets `damage` have it, and expects check to notice, run to mend, and telemetry to tell `problem`.
 template <class Damage>
-void expect_mended(Damage damage) {
+void expect_mended(Damage damage, const std::string& problem) {
   const Site site;
   write_file(site.content("a.txt"), wordy_text(30'000), 1'600'000'000);
   write_file(site.content("b.bin"), random_bytes(30'000), 1'600'000'000);
   site.publish("series", "a", R"([{"source": "a.txt"}, {"source": "b.bin"}])");
   REQUIRE(site.run().exit_code == 0);
   REQUIRE(site.call({"check"}).exit_code == 0);
+  const std::string path = build_path(site);
   damage(site, fs::canonical(site.link("series", "a")));
 
   const Result check = site.call({"check"});
   INFO(check.text());
   CHECK(check.exit_code != 0);
-  const bool mended = wait_until([&] {
-    site.run();
-    return site.state("series", "a") == "done" && judge(site.link("series", "a"), site.content()).good();
-  });
-  CHECK(mended);
+  const Result mending = site.run();
+  INFO(mending.text());
+  CHECK(mending.exit_code == 0);
+  CHECK(site.state("series", "a") == "done");
+  CHECK(judge(site.link("series", "a"), site.content()).good());
+  if (!problem.empty()) {
+    CHECK(mending.err.find(problem) != std::string::npos);
+    expect_told(site, path, problem);
+    CHECK(site.call({"explain", "series", "a"}).out.find("audit of revision 1") != std::string::npos);
+  }
   const Result after = site.call({"check"});
   INFO(after.text());
   CHECK(after.exit_code == 0);
 }
 
 TEST_CASE("a build that was truncated by hand is noticed by check and built again by run") {
-  expect_mended([](const Site&, const fs::path& build) { fs::resize_file(build, fs::file_size(build) - 100); });
+  expect_mended([](const Site&, const fs::path& build) { fs::resize_file(build, fs::file_size(build) - 100); },
+                "bytes any more");
 }
 
 TEST_CASE("a build that was changed by hand is noticed by check and built again by run") {
-  expect_mended([](const Site&, const fs::path& build) {
-    fs::permissions(build, fs::perms::owner_write, fs::perm_options::add);
-    std::string bytes = read_file(build);
-    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 0x55);
-    write_file(build, bytes);
-  });
+  expect_mended(
+      [](const Site&, const fs::path& build) {
+        fs::permissions(build, fs::perms::owner_write, fs::perm_options::add);
+        std::string bytes = read_file(build);
+        bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 0x55);
+        write_file(build, bytes);
+      },
+      "is damaged");
 }
 
 TEST_CASE("a build that was deleted by hand is noticed by check and built again by run") {
-  expect_mended([](const Site&, const fs::path& build) { fs::remove(build); });
+  expect_mended([](const Site&, const fs::path& build) { fs::remove(build); }, "is gone");
+}
+
+TEST_CASE("a build whose entry was given a name that is no text is told, and keeps no run from its work") {
+  expect_mended(
+      [](const Site&, const fs::path& build) {
+        std::string bytes = read_file(build);
+        const auto at = bytes.rfind("a.txt");
+        bytes[at] = '\xff';
+        bytes[at + 1] = '\0';
+        write_file(build, bytes);
+      },
+      "is damaged");
+}
+
+TEST_CASE("a damaged build that only a claim finds is the one row of this attempt, and the next builds it again") {
+  const Site site;
+  write_file(site.content("a.txt"), "a");
+  site.publish("series", "a", "a.txt");
+  REQUIRE(site.run().exit_code == 0);
+  const std::string path = build_path(site);
+  fs::remove(site.store(path));
+  // As after a crash before the link, with an audit that has just passed by.
+  site.sql("UPDATE zipmodule.job SET pending = true, linked_revision = 0");
+  site.sql("UPDATE zipmodule.instance SET audit_cursor = repeat('f', 32)");
+  const Result result = site.run();
+  INFO(result.text());
+  CHECK(result.exit_code == 0);
+  CHECK(result.err.find(path + " is gone") != std::string::npos);
+  CHECK(site.state("series", "a") == "done");
+  expect_told(site, path, "is gone");
+  CHECK(site.sql("SELECT string_agg(attempt::text, ' ' ORDER BY id) FROM zipmodule.telemetry") == "1 2 3");
+}
+
+TEST_CASE("a damaged build whose newest publish was cancelled is failed in telemetry, and says what would build it") {
+  const Site site;
+  write_file(site.content("a.txt"), "a");
+  site.publish("series", "a", "a.txt");
+  REQUIRE(site.run().exit_code == 0);
+  site.publish("series", "a", "a.txt");
+  site.sql("SELECT zipmodule.cancel('series', 'a')");
+  fs::remove(fs::canonical(site.link("series", "a")));
+  const Result result = site.run();
+  INFO(result.text());
+  CHECK(result.err.find("retry or a publish") != std::string::npos);
+  const auto rows = site.telemetry("series", "a");
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[1]["outcome"] == "failed");
+  CHECK(rows[1]["error_kind"] == "corrupt");
+  CHECK(site.state("series", "a") == "cancelled");
+  CHECK(site.run().quiet());
 }
 
 TEST_CASE("a link that was removed by hand comes back") {
-  expect_mended([](const Site& site, const fs::path&) { fs::remove(site.link("series", "a")); });
+  expect_mended([](const Site& site, const fs::path&) { fs::remove(site.link("series", "a")); }, "");
 }
 
 TEST_CASE("a damaged previous build is never reused") {
