@@ -61,16 +61,18 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
 }
 
 // What is to be done about the build that the job has. A crash between commit and link leaves a build that the public
-// name does not point at yet: it is linked now, before anything else, because what follows may fail for good. Returns
-// true where that was all.
+// name does not point at yet. One of an older revision is linked here and now, because what follows may fail for good;
+// one of this revision by the dispatcher, before it releases, as every other. Returns true where nothing is to be built.
 bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& store, AttemptResult& result) {
   if (!job.current) return false;
   const queue::BuildRecord& build = *job.current;
   const auto state = store.state_of(build.path, build.size_bytes, build.mtime_ns);
   const bool good = state == archive::BuildState::good;
   if (result.work.held->stop.stop_requested()) throw Error(ErrorKind::stopped, "building was stopped");
-  if (good) store.switch_link(job.series, job.archive, build.path);
-  if (job.built_revision != job.lease.revision) return false;
+  if (job.built_revision != job.lease.revision) {
+    if (good) store.switch_link(job.series, job.archive, build.path);
+    return false;
+  }
   if (good) {
     result.attempt.outcome = queue::Outcome::skipped;
     result.what = AlreadyBuilt{build};

@@ -170,12 +170,19 @@ TEST_CASE("a revision that is built already is only linked, unless a hand was on
   REQUIRE(std::holds_alternative<AlreadyBuilt>(again.what));
   CHECK(std::get<AlreadyBuilt>(again.what).build.build_id == record.build_id);
   CHECK(again.attempt.outcome == queue::Outcome::skipped);
+  CHECK_FALSE(site.site->store().link_target("s", "a"));  // the dispatcher's, with those of the batch
 
   SECTION("an older revision is built") {
     site.job.built_revision = site.job.lease.revision - 1;
     again = site.attempt(R"([{"source": "a.txt"}])");
     REQUIRE(std::holds_alternative<queue::BuildRecord>(again.what));
     CHECK(std::get<queue::BuildRecord>(again.what).build_id != record.build_id);
+    return;
+  }
+  SECTION("an older revision is built, and this one fails for good") {
+    site.job.built_revision = site.job.lease.revision - 1;
+    CHECK(site.failure("nonsense").attempt.outcome == queue::Outcome::failed);
+    CHECK(site.site->store().link_target("s", "a") == record.path);
     return;
   }
   SECTION("the file is gone") { fs::remove(site.dir / "store" / record.path); }
