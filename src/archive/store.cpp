@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
@@ -77,6 +78,12 @@ std::string build_path(const std::string& build_id) {
   return fmt::format("builds/{}/{}{}", build_id.substr(0, 2), build_id, k_suffix);
 }
 
+TemporaryBuild::TemporaryBuild(const Store& store, std::string id, std::string path, Fd fd)
+    : store_(&store), id_(std::move(id)), path_(std::move(path)), fd_(std::move(fd)) {
+  std::lock_guard lock(store_->mutex_);
+  store_->open_temporaries_.insert(fd_.get());
+}
+
 TemporaryBuild::TemporaryBuild(TemporaryBuild&& other) noexcept
     : store_(other.store_),
       id_(std::move(other.id_)),
@@ -84,6 +91,10 @@ TemporaryBuild::TemporaryBuild(TemporaryBuild&& other) noexcept
       fd_(std::move(other.fd_)) {}
 
 TemporaryBuild::~TemporaryBuild() {
+  if (fd_) {
+    std::lock_guard lock(store_->mutex_);
+    store_->open_temporaries_.erase(fd_.get());
+  }
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
@@ -131,14 +142,32 @@ std::uint64_t Store::free_bytes() const {
   return std::uint64_t{space.f_bavail} * space.f_frsize;
 }
 
+std::uint64_t Store::outstanding_bytes() const {
+  std::uint64_t written = 0;
+  {
+    std::lock_guard lock(mutex_);
+    for (const int fd : open_temporaries_) {
+      struct stat s {};
+      if (::fstat(fd, &s) != 0) continue;
+      // A file that is written from several places at once has holes; a small one has a block larger than itself. The
+      // lesser of the two is never more than what was promised for it.
+      constexpr std::uint64_t k_block = 512;  // the unit of st_blocks, whatever the file system's is
+      written += std::min(static_cast<std::uint64_t>(s.st_size), static_cast<std::uint64_t>(s.st_blocks) * k_block);
+    }
+  }
+  const std::uint64_t reserved = reserved_;
+  return reserved - std::min(reserved, written);
+}
+
 SpaceReservation Store::reserve(std::uint64_t bytes) const {
   SpaceReservation reservation(reserved_, bytes);
+  // In this order: what is written in between is counted twice for a moment, never not at all.
+  const std::uint64_t outstanding = outstanding_bytes();
   const std::uint64_t free = free_bytes();
-  const std::uint64_t wanted = reserved_ + min_free_bytes_;
-  if (free < wanted) {
+  if (free < min_free_bytes_ || free - min_free_bytes_ < outstanding) {
     throw Error(ErrorKind::disk_reserve,
                 fmt::format("{} has {} bytes free; builds in progress need {} and archives.min_free keeps {}",
-                            root_.string(), free, reserved_.load(), min_free_bytes_),
+                            root_.string(), free, outstanding, min_free_bytes_),
                 "free space there, shorten archives.grace, or lower archives.min_free");
   }
   return reservation;

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -56,8 +57,7 @@ class TemporaryBuild {
 
  private:
   friend class Store;
-  TemporaryBuild(const Store& store, std::string id, std::string path, Fd fd)
-      : store_(&store), id_(std::move(id)), path_(std::move(path)), fd_(std::move(fd)) {}
+  TemporaryBuild(const Store& store, std::string id, std::string path, Fd fd);
 
   const Store* store_;
   std::string id_;
@@ -65,7 +65,8 @@ class TemporaryBuild {
   Fd fd_;
 };
 
-// Space promised to a build, so that builds at the same time don't count on the same bytes.
+// Space promised to a build, so that builds at the same time don't count on the same bytes. What the build has written of
+// it by now is not free any more, and no longer counted as promised.
 class SpaceReservation {
  public:
   SpaceReservation(std::atomic<std::uint64_t>& reserved, std::uint64_t bytes) : reserved_(&reserved), bytes_(bytes) {
@@ -105,7 +106,7 @@ class Store {
   std::optional<FileLock> try_lock() const;
   std::filesystem::path lock_path() const { return root_ / ".zipmodule.lock"; }
 
-  // Promises `bytes`. Throws Error{disk_reserve} with the figures where that would leave less than min_free_bytes.
+  // Promises `bytes`, which must be no less than the temporary file will grow to. Throws Error{disk_reserve} with the figures where that would leave less than min_free_bytes.
   SpaceReservation reserve(std::uint64_t bytes) const;
   std::uint64_t free_bytes() const;
 
@@ -136,10 +137,14 @@ class Store {
   // Switches without a sync; returns the folders that need one, none where the link was right already.
   std::set<std::filesystem::path> rename_link(const Link& link) const;
   std::filesystem::path link_path(const std::string& series, const std::string& archive) const;
+  // Of the promised bytes those that no temporary file has taken yet.
+  std::uint64_t outstanding_bytes() const;
 
   const std::filesystem::path root_;
   const std::uint64_t min_free_bytes_;
   mutable std::atomic<std::uint64_t> reserved_{0};
+  mutable std::mutex mutex_;
+  mutable std::set<int> open_temporaries_;  // guarded by mutex_: descriptors, each taken out before it is closed
 };
 
 // "builds/ab/abcdef....zip"

@@ -215,6 +215,44 @@ TEST_CASE("a reservation that is refused or moved counts no more than it should"
   CHECK_THROWS_AS(site.store().reserve(free / 10 * 6), Error);
 }
 
+// What builds in progress still need, as a refused reservation tells.
+std::uint64_t still_needed(const Store& store) {
+  constexpr std::uint64_t k_too_much = std::uint64_t{1} << 60U;
+  const std::string told = error_of([&] { store.reserve(k_too_much); }).what();
+  const std::string before = "builds in progress need ";
+  return std::stoull(told.substr(told.find(before) + before.size())) - k_too_much;
+}
+
+TEST_CASE("what a build has written of its promise is not counted a second time") {
+  const TestSite site;
+  const Store& store = site.store();
+  constexpr std::uint64_t k_mib = 1 << 20;
+  const std::string part(k_mib, 'x');
+  {
+    const auto held = store.reserve(10 * k_mib);
+    CHECK(still_needed(store) == 10 * k_mib);
+    auto build = store.create_temporary();
+    REQUIRE(pwrite_full(build.fd(), std::as_bytes(std::span(part)), 0));
+    CHECK(still_needed(store) == 9 * k_mib);
+    // A piece whose place is behind others that are not there yet: the hole takes nothing.
+    REQUIRE(pwrite_full(build.fd(), std::as_bytes(std::span(part)), 8 * k_mib));
+    CHECK(still_needed(store) == 8 * k_mib);
+    auto moved = std::move(build);
+    moved.publish();
+    CHECK(still_needed(store) == 8 * k_mib);
+  }
+  CHECK(still_needed(store) == 0);
+}
+
+TEST_CASE("a small build's block takes nothing of what is promised to another") {
+  const TestSite site;
+  const auto small = site.store().reserve(1);
+  const auto large = site.store().reserve(1'000'000);
+  auto build = site.store().create_temporary();
+  REQUIRE(pwrite_full(build.fd(), std::as_bytes(std::span(std::string_view("x"))), 0));
+  CHECK(still_needed(site.store()) == 1'000'000);
+}
+
 TEST_CASE("one process locks a store at a time") {
   const TestSite site;
   const auto lock = site.store().try_lock();
