@@ -113,7 +113,9 @@ StoredFile TemporaryBuild::publish() {
   return stored;
 }
 
-Store::Store(fs::path root, std::uint64_t min_free_bytes) : root_(std::move(root)), min_free_bytes_(min_free_bytes) {
+Store::Store(fs::path root, std::uint64_t min_free_bytes, Folders folders)
+    : root_(std::move(root)), min_free_bytes_(min_free_bytes) {
+  if (folders == Folders::expected) return;
   std::set<fs::path> unsynced;
   for (const char* folder : {"builds", "public", "tmp"}) make_folder(root_ / folder, unsynced);
   sync_or_throw(unsynced);

@@ -89,11 +89,14 @@ enum class BuildState {
   missing,
 };
 
+// The store's folders: made where they are missing, or left as they are, for who only looks.
+enum class Folders { made, expected };
+
 // Thread-safe. Errors of all calls: Error{disk_full, store_unwritable, io} naming the path, unless said otherwise.
 class Store {
  public:
-  // Creates the folders that are missing. `min_free_bytes` is what builds must leave free.
-  Store(std::filesystem::path root, std::uint64_t min_free_bytes);
+  // `min_free_bytes` is what builds must leave free.
+  Store(std::filesystem::path root, std::uint64_t min_free_bytes, Folders folders = Folders::made);
 
   const std::filesystem::path& root() const noexcept { return root_; }
 

@@ -17,6 +17,11 @@ class FileLock {
   // time into the file, for the other's message. Throws Error{config} when the file can't be opened or written.
   static std::optional<FileLock> try_acquire(const std::filesystem::path& path);
 
+  // What try_acquire would find, without creating, writing or keeping anything. Throws Error{config} where this user could
+  // neither open nor create the file.
+  enum class State { absent, free, held };
+  static State probe(const std::filesystem::path& path);
+
   // Who holds it, as noted inside: "pid 123 since 2026-01-02T03:04:05Z"; "an unknown process" where that can't be read.
   static std::string holder(const std::filesystem::path& path);
 

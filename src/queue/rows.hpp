@@ -23,7 +23,8 @@ inline BuildRecord build_of(const pqxx::row& row) {
 }
 
 inline StoredBuild stored_build_of(const pqxx::row& row) {
-  return {build_of(row), row["job_id"].as<std::int64_t>(), row["series"].c_str(), row["archive"].c_str()};
+  return {build_of(row), row["job_id"].as<std::int64_t>(), row["series"].c_str(), row["archive"].c_str(),
+          row["awaits_link"].as<bool>()};
 }
 
 inline ClaimedJob claimed_job_of(const pqxx::row& row) {

@@ -41,6 +41,7 @@ struct StoredBuild {
   std::int64_t job_id = 0;
   std::string series;
   std::string archive;
+  bool awaits_link = false;  // committed, and its public name may not lead to it yet
 };
 
 // What became of a damaged build.

@@ -2,15 +2,19 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <functional>
+#include <optional>
 
 #include "archive/audit.hpp"
+#include "archive/store_probe.hpp"
 #include "base/error.hpp"
 #include "base/file_lock.hpp"
 #include "queue/migrations.hpp"
 #include "queue/reader.hpp"
+#include "run/housekeeping.hpp"
 #include "run/site.hpp"
 
 namespace zipmodule::run {
@@ -73,29 +77,40 @@ CheckResult check_root(const config::Config& config, const std::string& name, co
   return {Level::ok, "", fmt::format("{} can be read", folder.string()), {}, {}};
 }
 
-CheckResult check_store(const config::Config& config) {
-  const archive::Store store(config.archives.root, config.archives.min_free_bytes);
-  // A build on a small scale: written, synced, renamed, and away again.
-  auto temporary = store.create_temporary();
-  constexpr std::string_view k_text = "zipmodule check";
-  if (!pwrite_full(temporary.fd(), std::as_bytes(std::span(k_text)), 0)) {
-    throw store_error(errno, "write " + temporary.path());
-  }
-  const auto stored = temporary.publish();
-  store.remove_build(stored.path);
-  return {
-      Level::ok, "", fmt::format("{} can be written, synced and renamed in", config.archives.root.string()), {}, {}};
+// Looks only: a folder made here would belong to whoever checks.
+archive::Store open_store(const config::Config& config) {
+  return {config.archives.root, config.archives.min_free_bytes, archive::Folders::expected};
 }
 
-CheckResult check_public(const config::Config& config) {
-  const auto folder = config.archives.root / "public";
-  if (::access(folder.c_str(), W_OK | X_OK) != 0) throw store_error(errno, "write " + folder.string());
-  return {Level::ok, "", fmt::format("{} can be written", folder.string()), {}, {}};
+// Root may write everywhere, and its check says nothing about the user that runs zipmodule.
+std::optional<CheckResult> tried_as_root(const std::filesystem::path& root) {
+  struct stat s {};
+  if (::geteuid() != 0 || ::stat(root.c_str(), &s) != 0 || s.st_uid == 0) return std::nullopt;
+  return CheckResult{Level::warning,
+                     "",
+                     fmt::format("{} can be written by root, but belongs to user {}", root.string(), s.st_uid),
+                     fmt::format("check as who runs zipmodule: sudo -u '#{}' zipmodule check", s.st_uid),
+                     {}};
 }
 
-CheckResult check_space(const config::Config& config) {
-  const archive::Store store(config.archives.root, config.archives.min_free_bytes);
-  const auto free = store.free_bytes();
+CheckResult check_store(const config::Config& config, archive::StoreProbe& probed) {
+  const auto& root = config.archives.root;
+  probed = archive::probe_store(root);
+  if (const auto warning = tried_as_root(probed.existing)) return *warning;
+  std::string missing;
+  for (const auto& folder : probed.missing)
+    missing += fmt::format("{}{}", missing.empty() ? "" : ", ", folder.string());
+  return {Level::ok,
+          "",
+          missing.empty() ? fmt::format("{} can be written, synced and renamed in", root.string())
+                          : fmt::format("{} can be written; not there yet, the first run creates: {}",
+                                        probed.existing.string(), missing),
+          {},
+          {}};
+}
+
+CheckResult check_space(const config::Config& config, const std::filesystem::path& existing) {
+  const auto free = archive::Store(existing, 0, archive::Folders::expected).free_bytes();
   const auto detail =
       fmt::format("{} bytes free, {} of them kept by archives.min_free", free, config.archives.min_free_bytes);
   if (free < config.archives.min_free_bytes) {
@@ -107,10 +122,74 @@ CheckResult check_space(const config::Config& config) {
 }
 
 CheckResult check_lock(const config::Config& config) {
-  const auto lock = FileLock::try_acquire(config.run.lock_file);
-  const auto path = config.run.lock_file.string();
-  if (lock) return {Level::ok, "", fmt::format("{} is free", path), {}, {}};
-  return {Level::ok, "", fmt::format("{} is held by a run: {}", path, FileLock::holder(path)), {}, {}};
+  // The store's own lock: who can't open it can't run either. Its holder is a run whose other lock is told here.
+  std::error_code ignored;
+  if (std::filesystem::exists(config.archives.root, ignored)) FileLock::probe(open_store(config).lock_path());
+  const auto& path = config.run.lock_file;
+  switch (FileLock::probe(path)) {
+    case FileLock::State::absent:
+      return {Level::ok, "", fmt::format("{} is free; the first run creates it", path.string()), {}, {}};
+    case FileLock::State::free:
+      return {Level::ok, "", fmt::format("{} is free", path.string()), {}, {}};
+    case FileLock::State::held:
+      break;
+  }
+  return {Level::ok, "", fmt::format("{} is held by a run: {}", path.string(), FileLock::holder(path)), {}, {}};
+}
+
+// Calls visit(StoredBuild) for all current builds of this store; returns how many.
+template <class Visit>
+std::size_t for_each_current(queue::Worker& worker, Visit visit) {
+  constexpr std::size_t k_batch = 1'000;
+  std::size_t seen = 0;
+  std::string cursor;
+  for (;;) {
+    const auto builds = worker.builds_after(cursor, k_batch);
+    for (const auto& stored : builds) visit(stored);
+    seen += builds.size();
+    if (builds.size() < k_batch) return seen;
+    cursor = builds.back().build.build_id;
+  }
+}
+
+// What is wrong with archives, as one line: all are counted, the first are named.
+class Findings {
+ public:
+  void add(const queue::StoredBuild& stored, const std::string& problem) {
+    constexpr std::size_t k_named = 20;
+    if (++count_ <= k_named) names_ += fmt::format("; {}/{}: {}", stored.series, stored.archive, problem);
+  }
+  bool none() const noexcept { return count_ == 0; }
+  CheckResult as_problem(std::size_t seen, const std::string& are, const std::string& hint) const {
+    return {Level::problem, "", fmt::format("{} of {} {}{}", count_, seen, are, names_), hint, ErrorKind::corrupt};
+  }
+
+ private:
+  std::size_t count_ = 0;
+  std::string names_;
+};
+
+// A run that is at work replaces builds while they are looked at here.
+std::optional<queue::StoredBuild> still_current(queue::Worker& worker, const queue::StoredBuild& stored) {
+  auto current = worker.current(stored.job_id);
+  if (!current || current->build.build_id != stored.build.build_id) return std::nullopt;
+  return current;
+}
+
+CheckResult check_links(const config::Config& config) {
+  const archive::Store store = open_store(config);
+  queue::Worker worker(worker_options(config));
+  refuse_unmounted(store, worker);
+  Findings wrong;
+  const auto seen = for_each_current(worker, [&](const queue::StoredBuild& stored) {
+    const auto target = store.link_target(stored.series, stored.archive);
+    if (target == stored.build.path) return;
+    const auto current = still_current(worker, stored);
+    if (!current || current->awaits_link) return;
+    wrong.add(stored, target ? "its link leads to " + *target : "its link is gone");
+  });
+  if (wrong.none()) return {Level::ok, "", fmt::format("{} links lead to their builds", seen), {}, {}};
+  return wrong.as_problem(seen, "links are wrong", "the next 'zipmodule run' switches them");
 }
 
 archive::AuditResult audit_or_problem(const archive::Store& store, const archive::ExpectedBuild& expected, bool deep,
@@ -123,39 +202,23 @@ archive::AuditResult audit_or_problem(const archive::Store& store, const archive
 }
 
 CheckResult check_builds(const config::Config& config, bool deep) {
-  constexpr std::size_t k_batch = 1'000;
-  constexpr std::size_t k_named = 20;
-  const archive::Store store(config.archives.root, config.archives.min_free_bytes);
-  ThreadPool pool(config.run.threads);
+  const archive::Store store = open_store(config);
   queue::Worker worker(worker_options(config));
-  std::size_t audited = 0;
-  std::size_t bad = 0;
-  std::string names;
-  std::string cursor;
-  for (;;) {
-    const auto builds = worker.builds_after(cursor, k_batch);
-    for (const auto& stored : builds) {
-      const auto& build = stored.build;
-      cursor = build.build_id;
-      ++audited;
-      const auto result =
-          audit_or_problem(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint}, deep, pool);
-      const bool linked = store.link_target(stored.series, stored.archive) == build.path;
-      if (result.good && linked) continue;
-      if (++bad <= k_named) {
-        names += fmt::format("; {}/{}: {}", stored.series, stored.archive,
-                             result.good ? "its link is gone or wrong" : result.problem);
-      }
-    }
-    if (builds.size() < k_batch) break;
-  }
-  if (bad > 0) {
-    return {Level::problem, "", fmt::format("{} of {} archives are damaged{}", bad, audited, names),
-            "the next 'zipmodule run' builds them again", ErrorKind::corrupt};
+  refuse_unmounted(store, worker);
+  ThreadPool pool(config.run.threads);
+  Findings damaged;
+  const auto seen = for_each_current(worker, [&](const queue::StoredBuild& stored) {
+    const auto& build = stored.build;
+    const auto result =
+        audit_or_problem(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint}, deep, pool);
+    if (!result.good && still_current(worker, stored)) damaged.add(stored, result.problem);
+  });
+  if (!damaged.none()) {
+    return damaged.as_problem(seen, "archives are damaged", "the next 'zipmodule run' builds them again");
   }
   return {Level::ok,
           "",
-          fmt::format("{} archives are {}", audited, deep ? "whole, every byte" : "there, untouched and linked"),
+          fmt::format("{} archives are {}", seen, deep ? "whole, every byte" : "there and untouched"),
           {},
           {}};
 }
@@ -170,12 +233,11 @@ std::vector<CheckResult> check(const config::Config& config, bool deep) {
     probe(results, "root " + name,
           [&, &root_name = name, &root_folder = folder] { return check_root(config, root_name, root_folder); });
   }
-  probe(results, "store", [&] { return check_store(config); });
-  const bool store = results.back().level == Level::ok;
-  if (store) {
-    probe(results, "links", [&] { return check_public(config); });
-    probe(results, "space", [&] { return check_space(config); });
-  }
+  archive::StoreProbe probed;
+  probe(results, "store", [&] { return check_store(config, probed); });
+  const bool store = results.back().level != Level::problem;
+  if (database && store) probe(results, "links", [&] { return check_links(config); });
+  if (store) probe(results, "space", [&] { return check_space(config, probed.existing); });
   probe(results, "lock", [&] { return check_lock(config); });
   if (database) probe(results, "queue", [&] { return check_queue(config); });
   if (database && store) probe(results, "builds", [&] { return check_builds(config, deep); });

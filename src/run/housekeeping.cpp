@@ -93,14 +93,16 @@ void audit_one(Site& site, queue::Worker& worker, std::int64_t run_id, const que
 
 }  // namespace
 
+void refuse_unmounted(const archive::Store& store, queue::Worker& worker) {
+  if (store.has_marker() || worker.builds_after("", 1).empty()) return;
+  throw Error(ErrorKind::store_unwritable,
+              fmt::format("{} has no file .zipmodule.store, but archives were built in it", store.root().string()),
+              "mount its disk; if the archives are lost for good, create that file and they are built again");
+}
+
 void require_mounted(const archive::Store& store, queue::Worker& worker) {
-  if (store.has_marker()) return;
-  if (!worker.builds_after("", 1).empty()) {
-    throw Error(ErrorKind::store_unwritable,
-                fmt::format("{} has no file .zipmodule.store, but archives were built in it", store.root().string()),
-                "mount its disk; if the archives are lost for good, create that file and they are built again");
-  }
-  store.write_marker();
+  refuse_unmounted(store, worker);
+  if (!store.has_marker()) store.write_marker();
 }
 
 void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begun) {

@@ -11,7 +11,9 @@
 namespace zipmodule::run {
 
 // Throws Error{store_unwritable} where the store's marker is missing although the database knows builds in it: its disk is
-// probably not mounted. Marks a new store.
+// probably not mounted. Changes nothing.
+void refuse_unmounted(const archive::Store& store, queue::Worker& worker);
+// The same, and marks a new store.
 void require_mounted(const archive::Store& store, queue::Worker& worker);
 
 // With the lock held and before the first claim: ends the leases of this instance's dead process, empties tmp/, and where

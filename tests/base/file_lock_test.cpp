@@ -107,6 +107,19 @@ TEST_CASE("a lock file that can't be opened is a configuration error that names 
   }
 }
 
+TEST_CASE("a probe tells what a run would find, and creates and writes nothing") {
+  const test::TempDir dir;
+  CHECK(FileLock::probe(dir / "lock") == FileLock::State::absent);
+  CHECK(test::listing(dir / "").empty());
+  test::write_file(dir / "lock", "a note");
+  CHECK(FileLock::probe(dir / "lock") == FileLock::State::free);
+  CHECK(test::read_file(dir / "lock") == "a note");
+  const auto lock = FileLock::try_acquire(dir / "lock");
+  REQUIRE(lock);
+  CHECK(FileLock::probe(dir / "lock") == FileLock::State::held);
+  CHECK_THROWS_AS(FileLock::probe(dir / "no folder" / "lock"), Error);
+}
+
 TEST_CASE("a symlink in the lock file's place is refused") {
   const test::TempDir dir;
   test::write_file(dir / "victim", "precious");
