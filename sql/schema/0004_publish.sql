@@ -73,13 +73,19 @@ BEGIN
     wanted_revision = job.wanted_revision + 1,
     cancelled_revision = 0,
     pending = true,
-    -- A job that still waits keeps its place; a claim that runs now has used it up.
+    -- A job that still waits keeps its place; a claim that runs now has used it up. The window in which publishes gather
+    -- was used up by any claim of what is wanted, also by one that failed and is to be tried again, and by a cancel.
     (pending_since, turn_at, window_at, due_at) = (
       SELECT CASE WHEN fresh THEN moment ELSE job.pending_since END,
              CASE WHEN fresh THEN turn ELSE job.turn_at END,
-             CASE WHEN fresh THEN moment ELSE job.window_at END,
-             least(moment + publish.quiet, CASE WHEN fresh THEN moment ELSE job.window_at END + publish.max_wait)
+             first_publish,
+             least(moment + publish.quiet, first_publish + publish.max_wait)
       FROM (SELECT NOT job.pending OR (job.lease_until IS NOT NULL AND job.lease_revision = job.wanted_revision)) AS f(fresh)
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN fresh OR job.lease_revision = job.wanted_revision
+                         OR job.cancelled_revision = job.wanted_revision
+                    THEN moment ELSE job.window_at END
+      ) AS w(first_publish)
     ),
     attempts = 0,
     claims = 0,

@@ -60,6 +60,33 @@ TEST_CASE("a burst during a build opens a waiting window of its own") {
   CHECK(bench.job("due_at - window_at = interval '10 minutes'") == "t");
 }
 
+TEST_CASE("a publish after a failed attempt waits its whole quiet time, however old the failed one is") {
+  Bench bench;
+  bench.publish("a");
+  const auto age = [&] { bench.db.sql("UPDATE zipmodule.job SET window_at = window_at - interval '1 day'"); };
+  age();
+  bench.worker.fail(bench.run, {failure_of(bench.claim_one().lease)});
+  bench.publish("a", {{"quiet", "10 minutes"}});
+  CHECK(bench.state() == "waiting");
+  CHECK(bench.job("due_at - published_at = interval '10 minutes'") == "t");
+  // That publish has opened the window, and the next ones don't: max_wait counts from it.
+  age();
+  bench.publish("a", {{"quiet", "10 minutes"}});
+  CHECK(bench.state() == "pending");
+}
+
+TEST_CASE("a publish after a cancel waits its whole quiet time, also where a link is still to be made") {
+  Bench bench;
+  bench.publish("a");
+  bench.worker.commit(bench.run, {completion_of(bench.claim_one().lease, 1)});
+  bench.publish("a", {{"quiet", "10 minutes"}});
+  Publisher(bench.db.options()).cancel("s", "a");
+  REQUIRE(bench.job("pending") == "t");
+  bench.db.sql("UPDATE zipmodule.job SET window_at = window_at - interval '1 day', lease_until = NULL");
+  bench.publish("a", {{"quiet", "10 minutes"}});
+  CHECK(bench.job("due_at - published_at = interval '10 minutes'") == "t");
+}
+
 TEST_CASE("merge replaces elements at the same place in the archive and appends the others") {
   Bench bench;
   Publisher publisher(bench.db.options());
