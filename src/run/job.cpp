@@ -1,5 +1,7 @@
 #include "run/job.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <exception>
 
@@ -98,6 +100,15 @@ bool is_disk_trouble(const std::string& error_kind) {
   return kind == ErrorKind::disk_full || kind == ErrorKind::disk_reserve || kind == ErrorKind::store_unwritable;
 }
 
+archive::BuildRequest build_request(const queue::ClaimedJob& job, zip::Level default_level) {
+  archive::BuildRequest request;
+  request.label = fmt::format("{}/{}", job.series, job.archive);
+  request.files_json = job.files_json;
+  request.level = job.level ? zip::parse_level(*job.level).value_or(default_level) : default_level;
+  request.skip_missing = job.on_missing == "skip";
+  return request;
+}
+
 AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store,
                           zip::Level default_level) {
   AttemptResult result{std::move(work), queue::Failure{}, {}, {}};
@@ -115,12 +126,8 @@ AttemptResult attempt_job(Work work, const archive::Builder& builder, const arch
   };
   try {
     if (settle_current_build(job, store, result)) return result;
-    archive::BuildRequest request;
-    request.label = held.label;
-    request.files_json = job.files_json;
-    request.level = job.level ? zip::parse_level(*job.level).value_or(default_level) : default_level;
-    request.skip_missing = job.on_missing == "skip";
-    const auto finished = builder.build(request, held.stop.get_token(), held.progress, measured);
+    const auto finished =
+        builder.build(build_request(job, default_level), held.stop.get_token(), held.progress, measured);
     measure();
     attempt.outcome = queue::Outcome::done;
     result.what = to_record(finished);

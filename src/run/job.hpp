@@ -37,6 +37,9 @@ struct AttemptResult {
   Stopwatch since_build;   // for commit_seconds
 };
 
+// What the builder is asked for; `default_level` where the job names none.
+archive::BuildRequest build_request(const queue::ClaimedJob& job, zip::Level default_level);
+
 // Builds the job. Never throws. `default_level` is the configuration's.
 AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store,
                           zip::Level default_level);

@@ -18,8 +18,4 @@ struct Options {
 // for what ends a run as a whole: config, database, database_setup, schema_version, store_unwritable.
 int execute(const config::Config& config, const Options& options, std::stop_token stop);
 
-// Prints to stdout what a run would build now, entry by entry; with `json` as one JSON document. Takes no lock, claims
-// nothing, writes nothing.
-int dry_run(const config::Config& config, bool json);
-
 }  // namespace zipmodule::run

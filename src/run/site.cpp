@@ -54,8 +54,8 @@ archive::Roots open_roots_logging(const config::Config& config) {
 
 }  // namespace
 
-Site::Site(const config::Config& config)
-    : store_(config.archives.root, config.archives.min_free_bytes),
+Site::Site(const config::Config& config, archive::Folders folders)
+    : store_(config.archives.root, config.archives.min_free_bytes, folders),
       roots_(open_roots_logging(config)),
       budget_(config.run.memory_bytes),
       pool_(config.run.threads),

@@ -22,7 +22,7 @@ queue::WorkerOptions worker_options(const config::Config& config);
 // Owns them all; must outlive every build. Throws Error{store_unwritable, disk_full, io, config}.
 class Site {
  public:
-  explicit Site(const config::Config& config);
+  explicit Site(const config::Config& config, archive::Folders folders = archive::Folders::made);
 
   const archive::Store& store() const noexcept { return store_; }
   const archive::Builder& builder() const noexcept { return builder_; }

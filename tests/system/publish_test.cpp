@@ -197,6 +197,27 @@ TEST_CASE("a dry run names what would be built and touches nothing") {
   CHECK(Json::accept(json.out));
 }
 
+TEST_CASE("a dry run shows names from a publisher or a disk so that they can't drive a terminal") {
+  const Site site;
+  write_file(site.content("turned\u202egnp.exe"), "a");
+  write_file(site.content("bell/\x1b]0;title\x07"), "b");
+  site.publish("hostile", "turned", Json::array({{{"source", "turned\u202egnp.exe"}}}).dump());
+  site.publish("hostile", "bell", "bell");
+  site.publish("hostile", "link", "gone");
+  site.sql("UPDATE zipmodule.job SET built_revision = 1 WHERE archive = 'link'");
+  const Result dry = site.call({"run", "--dry-run"});
+  INFO(dry.text());
+  CHECK(dry.exit_code == 0);
+  CHECK(dry.out.find_first_of("\x1b\x07") == std::string::npos);
+  CHECK(dry.out.find("\u202e") == std::string::npos);
+  CHECK(dry.out.find("turned\\u{202e}gnp.exe") != std::string::npos);
+  CHECK(dry.out.find("hostile/bell revision 1: would fail: source_name") != std::string::npos);
+  CHECK(dry.out.find("hostile/link revision 1: is built; its link would be switched") != std::string::npos);
+  const Json rows = Json::parse(site.call({"run", "--dry-run", "--json"}).out);
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0]["entries"][0]["name"] == "turned\u202egnp.exe");
+}
+
 TEST_CASE("status tells the same to people and to programs") {
   const Site site;
   add_album(site);
