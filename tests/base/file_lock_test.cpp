@@ -1,6 +1,5 @@
 #include "base/file_lock.hpp"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -9,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/in_child.hpp"
 #include "support/process.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
@@ -16,15 +16,7 @@
 namespace zipmodule {
 namespace {
 
-// Runs `body` in a child and returns its exit code.
-template <class Body>
-int in_child(Body body) {
-  const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(body());
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
+using test::in_child;
 
 int try_lock(const std::filesystem::path& path) { return FileLock::try_acquire(path) ? 0 : 75; }
 
@@ -62,7 +54,7 @@ TEST_CASE("the lock of a killed process is free at once") {
     ::kill(::getpid(), SIGKILL);
     return 0;
   });
-  CHECK(killed == 128 + SIGKILL);
+  CHECK(killed == test::k_signalled + SIGKILL);
   CHECK(FileLock::try_acquire(dir / "lock"));
 }
 

@@ -1,27 +1,19 @@
 #include "base/signals.hpp"
 
 #include <pthread.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <thread>
 
 #include "support/catch.hpp"
+#include "support/in_child.hpp"
 #include "support/process.hpp"
 
 namespace zipmodule {
 namespace {
 
-// A signal's effect is a whole process's; so each case has a child, which ends with 0 when all went as it should.
-template <class Body>
-int in_child(Body body) {
-  const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(body());
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
+using test::in_child;  // each case has a child, which ends with 0 when all went as it should
 
 bool blocked(int signal) {
   sigset_t mask;
@@ -76,7 +68,7 @@ TEST_CASE("after its end a signal has its usual effect again") {
           ::kill(::getpid(), SIGTERM);
           test::wait_until([] { return false; });
           return 3;
-        }) == 1000 + SIGTERM);
+        }) == test::k_signalled + SIGTERM);
 }
 
 }  // namespace

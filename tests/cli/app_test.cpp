@@ -2,7 +2,6 @@
 #include "cli/app.hpp"
 
 #include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/in_child.hpp"
 
 using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
@@ -49,15 +49,13 @@ void redirect(int fd, const fs::path& to, int flags) {
   ::close(opened);
 }
 
-[[noreturn]] void run_in_child(std::vector<std::string> arguments) {
+int run_with(std::vector<std::string> arguments) {
   ::setenv("ZIPMODULE_DSN", "host=/nonexistent dbname=z password=secret", 1);
   arguments.insert(arguments.begin(), "zipmodule");
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  const int exit_code = zipmodule::cli::run_app(static_cast<int>(arguments.size()), argv.data());
-  std::fflush(nullptr);
-  std::_Exit(exit_code);
+  return zipmodule::cli::run_app(static_cast<int>(arguments.size()), argv.data());
 }
 
 // Runs the program in a child process, so that signals, streams and environment of the test are left alone. Its stdout
@@ -65,18 +63,14 @@ void redirect(int fd, const fs::path& to, int flags) {
 Result call(const std::vector<std::string>& arguments, const fs::path& input = "/dev/null", int output = -1) {
   const fs::path out = file_with("stdout", "");
   const fs::path err = file_with("stderr", "");
-  std::fflush(nullptr);
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const int exit_code = zipmodule::test::in_child([&] {
     redirect(STDIN_FILENO, input, O_RDONLY);
     redirect(STDOUT_FILENO, out, O_WRONLY);
     redirect(STDERR_FILENO, err, O_WRONLY);
     if (output >= 0) ::dup2(output, STDOUT_FILENO);
-    run_in_child(arguments);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content_of(out), content_of(err)};
+    return run_with(arguments);
+  });
+  return {exit_code, content_of(out), content_of(err)};
 }
 
 std::string valid_config() {

@@ -17,6 +17,21 @@ std::vector<std::string> archives_of(const std::vector<ClaimedJob>& jobs) {
 
 using Names = std::vector<std::string>;
 
+// Two claimed jobs; a publish of the first one's archive is in a transaction that has not ended.
+struct LockedByPublisher {
+  LockedByPublisher() {
+    bench.publish("a", {}, "s1");
+    bench.publish("b", {}, "s2");
+    jobs = bench.worker.claim(bench.run, 2);
+    publisher.sql("BEGIN");
+    publisher.sql("SELECT zipmodule.publish('s1', 'a', '[{\"source\": \"x\"}]')");
+  }
+
+  Bench bench;
+  std::vector<ClaimedJob> jobs;
+  Session publisher{bench.db};
+};
+
 }  // namespace
 
 TEST_CASE("a claim carries everything the job was published with") {
@@ -142,26 +157,16 @@ TEST_CASE("a stale token can neither extend, commit, release, fail nor give back
 }
 
 TEST_CASE("an open publish of one job neither blocks heartbeats nor costs its lease") {
-  Bench bench;
-  bench.publish("a", {}, "s1");
-  bench.publish("b", {}, "s2");
-  const auto jobs = bench.worker.claim(bench.run, 2);
-  Session publisher(bench.db);
-  publisher.sql("BEGIN");
-  publisher.sql("SELECT zipmodule.publish('s1', 'a', '[{\"source\": \"x\"}]')");
+  LockedByPublisher locked;
+  auto& [bench, jobs, publisher] = locked;
   CHECK(bench.worker.extend({{jobs[0].lease, 0}, {jobs[1].lease, 0}}) ==
         std::vector<LeaseState>{LeaseState::held, LeaseState::held});
   CHECK(bench.worker.recover(bench.run + 1) == 1);
 }
 
 TEST_CASE("an open publish of one job holds up neither the commit of another nor loses its own") {
-  Bench bench;
-  bench.publish("a", {}, "s1");
-  bench.publish("b", {}, "s2");
-  const auto jobs = bench.worker.claim(bench.run, 2);
-  Session publisher(bench.db);
-  publisher.sql("BEGIN");
-  publisher.sql("SELECT zipmodule.publish('s1', 'a', '[{\"source\": \"x\"}]')");
+  LockedByPublisher locked;
+  auto& [bench, jobs, publisher] = locked;
   const std::vector<Completion> completions{completion_of(jobs[0].lease, 1), completion_of(jobs[1].lease, 2)};
   CHECK(bench.worker.commit(bench.run, completions) == std::vector<bool>{false, true});
   CHECK(bench.worker.left_busy() == std::vector<bool>{true, false});
