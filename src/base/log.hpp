@@ -15,7 +15,8 @@ using spdlog::warn;
 
 // Sets up the default logger; called once by main's thread before others start. verbosity 0: warnings and errors on
 // stderr; 1: info too; 2: debug too. With `file`, info and up are appended there as well (opened by name at each start,
-// so logrotate needs no signal). Throws Error{config} if the file can't be opened.
+// so logrotate needs no signal). Messages are made printable, and their further lines indented: names in them come from
+// publishers and disks. Throws Error{config} if the file can't be opened.
 void configure(int verbosity, const std::optional<std::filesystem::path>& file = std::nullopt);
 
 }  // namespace zipmodule::log

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/terminal_text.hpp"
+
 namespace zipmodule::cli {
 
 std::string human_bytes(std::uint64_t bytes);  // "0 B", "1.5 KiB", "234 MiB"
@@ -17,11 +19,8 @@ std::string human_count(std::uint64_t count, std::string_view singular, std::str
 std::string size_text(std::uint64_t bytes);                // "256MiB", "1000"
 std::string duration_text(std::chrono::seconds duration);  // "24h", "90s"
 
-// The text with control characters made visible, so that a name from the database can't drive the terminal or break a
-// line. Invalid UTF-8 becomes '?'.
-std::string printable(std::string_view text);
-// Columns that a terminal needs for it; `text` must be printable.
-std::size_t display_width(std::string_view text);
+using zipmodule::display_width;
+using zipmodule::printable;
 
 // The argument as a POSIX shell would need it.
 std::string shell_quoted(std::string_view argument);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "base/terminal_text.hpp"
 
 namespace zipmodule::cli {
 
@@ -26,10 +27,10 @@ void message(std::string_view text, std::string_view hint) {
   std::string lines;
   while (!text.empty()) {
     const auto line = text.substr(0, text.find('\n'));
-    lines += fmt::format("zipmodule: {}\n", line);
+    lines += fmt::format("zipmodule: {}\n", printable(line));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
   }
-  if (!hint.empty()) lines += fmt::format("  hint: {}\n", hint);
+  if (!hint.empty()) lines += fmt::format("  hint: {}\n", printable(hint));
   // Nowhere is left to report that stderr can't be written.
   std::fwrite(lines.data(), 1, lines.size(), stderr);
 }

@@ -15,7 +15,7 @@ void print(std::string_view text);
 // The document, indented, with a newline; bytes that are not UTF-8 are replaced.
 void print_json(const Json& document);
 
-// One message on stderr, each of its lines behind "zipmodule: "; the hint, if any, below it.
+// One message on stderr, made printable, each of its lines behind "zipmodule: "; the hint, if any, below it.
 void message(std::string_view text, std::string_view hint = {});
 
 // Whether stdout is a terminal that wants colours: NO_COLOR and TERM=dumb turn them off.

@@ -218,6 +218,22 @@ TEST_CASE("a dry run shows names from a publisher or a disk so that they can't d
   CHECK(rows[0]["entries"][0]["name"] == "turned\u202egnp.exe");
 }
 
+TEST_CASE("a run's messages show such names so that they can neither drive a terminal nor forge a line of the log") {
+  Site site;
+  site.set("log.file", "\"" + site.scratch("run.log").string() + "\"");
+  write_file(site.content("bell/\x1b]0;title\x07\nzipmodule: warning: forged"), "b");
+  site.publish("hostile", "bell", "bell");
+  const Result result = site.run();
+  INFO(result.text());
+  CHECK(result.exit_code == 1);
+  for (const auto& text : {result.err, read_file(site.scratch("run.log"))}) {
+    INFO(text);
+    CHECK(text.find("\\u{1b}") != std::string::npos);
+    CHECK(text.find_first_of("\x1b\x07") == std::string::npos);
+    CHECK(text.find("\nzipmodule: warning: forged") == std::string::npos);
+  }
+}
+
 TEST_CASE("status tells the same to people and to programs") {
   const Site site;
   add_album(site);
