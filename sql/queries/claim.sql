@@ -30,7 +30,8 @@ WITH due AS MATERIALIZED (
 )
 SELECT due.job_id, due.expired, claimed.lease_token, claimed.lease_revision, claimed.series, claimed.archive,
        claimed.files, claimed.metadata, claimed.on_missing, claimed.level, claimed.lease_attempt AS attempt,
-       claimed.built_revision, build.build_id, build.path, build.bytes, build.entries, build.fingerprint, build.mtime_ns
+       claimed.built_revision, build.build_id, build.path, build.bytes, build.entries, build.fingerprint, build.mtime_ns,
+       nullif(build.instance, claimed.lease_by) AS elsewhere
 FROM due
 LEFT JOIN claimed ON claimed.job_id = due.job_id
 LEFT JOIN zipmodule.build ON build.build_id = claimed.build_id

@@ -1,4 +1,5 @@
--- $1 build_id, $2 what is wrong with it, $3 run_id, $4 host, $5 token of the lease under which that was seen, or null. Where
+-- $1 build_id, $2 what is wrong with it, $3 run_id, $4 host, $5 token of the lease under which that was seen, or null,
+-- $6 kind of error. Where
 -- it is the current build of a job that nobody has locked: makes the job due for a rebuild of what is wanted, and tells
 -- telemetry. Returns whether it is built again: what was cancelled stays cancelled.
 WITH free AS MATERIALIZED (
@@ -19,7 +20,7 @@ WITH free AS MATERIALIZED (
       due_at = statement_timestamp(),
       attempts = 0,
       losses = 0,
-      last_error_kind = 'corrupt',
+      last_error_kind = $6,
       last_error = left($2, 4000)
   FROM free
   WHERE job.job_id = free.job_id AND job.build_id = $1

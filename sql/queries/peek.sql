@@ -3,7 +3,8 @@ SELECT job.job_id, false AS expired, job.lease_token + 1 AS lease_token,
        CASE WHEN job.cancelled_revision = job.wanted_revision THEN job.built_revision
             ELSE job.wanted_revision END AS lease_revision,
        job.series, job.archive, job.files, job.metadata, job.on_missing, job.level, job.claims + 1 AS attempt,
-       job.built_revision, build.build_id, build.path, build.bytes, build.entries, build.fingerprint, build.mtime_ns
+       job.built_revision, build.build_id, build.path, build.bytes, build.entries, build.fingerprint, build.mtime_ns,
+       NULL AS elsewhere
 FROM zipmodule.job
 LEFT JOIN zipmodule.build ON build.build_id = job.build_id
 WHERE job.pending

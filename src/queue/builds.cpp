@@ -1,4 +1,5 @@
 // The part of Worker that looks after builds: sweeping, auditing, garbage.
+#include "base/error.hpp"
 #include "queue/attempt_json.hpp"
 #include "queue/connection_impl.hpp"
 #include "queue/rows.hpp"
@@ -42,13 +43,22 @@ void Worker::set_audit_cursor(const std::string& build_id) {
   connection_->run(sql::set_audit_cursor, options_.instance, build_id);
 }
 
-Forgotten Worker::forget_build(std::int64_t run_id, const std::string& build_id, const std::string& problem,
-                               const std::optional<Lease>& found_under) {
-  const std::string token = found_under ? std::to_string(found_under->token) : std::string();
-  const auto rows = connection_->run(sql::forget_build, build_id, storable(problem), run_id, options_.host,
-                                     found_under ? token.c_str() : nullptr);
+Forgotten Worker::forget(std::int64_t run_id, const std::string& build_id, const Attempt& found_by, const char* token) {
+  const auto rows = connection_->run(sql::forget_build, build_id, storable(found_by.error), run_id, options_.host,
+                                     token, found_by.error_kind);
   if (rows.empty()) return Forgotten::no;
   return rows[0][0].as<bool>() ? Forgotten::rebuilds : Forgotten::cancelled;
+}
+
+Forgotten Worker::forget_build(std::int64_t run_id, const std::string& build_id, const std::string& problem) {
+  Attempt none;
+  none.error_kind = traits_of(ErrorKind::corrupt).code;
+  none.error = problem;
+  return forget(run_id, build_id, none, nullptr);
+}
+
+Forgotten Worker::forget_build(std::int64_t run_id, const std::string& build_id, const Attempt& found_by) {
+  return forget(run_id, build_id, found_by, std::to_string(found_by.lease.token).c_str());
 }
 
 void Worker::note_mtime(const std::string& build_id, std::int64_t mtime_ns) {

@@ -37,6 +37,7 @@ struct ClaimedJob {
   int attempt = 1;                     // 1 for the first try at this revision
   std::int64_t built_revision = 0;     // 0: nothing built. Equal to lease.revision: built, but maybe not linked
   std::optional<BuildRecord> current;  // the build of built_revision
+  std::string elsewhere;               // the instance in whose store that is, where it is not the claimer's
 };
 
 enum class Outcome { done, failed, retry, lost, skipped, cancelled };

@@ -41,6 +41,7 @@ inline ClaimedJob claimed_job_of(const pqxx::row& row) {
   job.attempt = row["attempt"].as<int>();
   job.built_revision = row["built_revision"].as<std::int64_t>();
   if (!row["build_id"].is_null()) job.current = build_of(row);
+  job.elsewhere = text_or_empty(row["elsewhere"]);
   return job;
 }
 

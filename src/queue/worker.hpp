@@ -118,12 +118,12 @@ class Worker {
   // The audit's bookmark of this instance, so that large stores are audited over several runs.
   std::string audit_cursor();
   void set_audit_cursor(const std::string& build_id);
-  // A build that is damaged or gone: forgets it, makes its job due for a rebuild, and inserts a row of telemetry, kind
-  // 'corrupt', outcome 'retry' where it is built again and 'failed' where not. With the lease of the claim that found it
-  // that is the row of this attempt; the lease stays. Does nothing where the build is no longer the current one, or a
-  // publish with an open transaction has its job locked.
-  Forgotten forget_build(std::int64_t run_id, const std::string& build_id, const std::string& problem,
-                         const std::optional<Lease>& found_under = std::nullopt);
+  // A build that an audit found damaged or gone: forgets it, makes its job due for a rebuild, and inserts a row of
+  // telemetry, kind 'corrupt', outcome 'retry' where it is built again and 'failed' where not. Does nothing where the build
+  // is no longer the current one, or a publish with an open transaction has its job locked.
+  Forgotten forget_build(std::int64_t run_id, const std::string& build_id, const std::string& problem);
+  // The same for one that a claim found of no use: the row is that of the attempt, with its kind and text. Its lease stays.
+  Forgotten forget_build(std::int64_t run_id, const std::string& build_id, const Attempt& found_by);
   // After a full check found a touched file good: its new modification time.
   void note_mtime(const std::string& build_id, std::int64_t mtime_ns);
 
@@ -135,6 +135,7 @@ class Worker {
 
  private:
   std::vector<bool> answer(Settled settled);
+  Forgotten forget(std::int64_t run_id, const std::string& build_id, const Attempt& found_by, const char* token);
 
   WorkerOptions options_;
   std::unique_ptr<Connection> connection_;

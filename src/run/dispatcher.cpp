@@ -163,31 +163,34 @@ void Dispatcher::require_progress() {
 void Dispatcher::settle(Results results) {
   Results builds;
   Results relinks;
-  Results damaged;
+  Results useless;
   Results failures;
   for (auto& result : results) {
     if (std::holds_alternative<queue::BuildRecord>(result.what))
       builds.push_back(std::move(result));
     else if (std::holds_alternative<AlreadyBuilt>(result.what))
       relinks.push_back(std::move(result));
-    else if (std::holds_alternative<DamagedBuild>(result.what))
-      damaged.push_back(std::move(result));
+    else if (std::holds_alternative<UselessBuild>(result.what))
+      useless.push_back(std::move(result));
     else
       failures.push_back(std::move(result));
   }
   if (!builds.empty()) settle_builds(std::move(builds));
   if (!relinks.empty()) link_and_release(relinks, false);
-  if (!damaged.empty()) forget_damaged(std::move(damaged));
+  if (!useless.empty()) forget_useless(std::move(useless));
   if (!failures.empty()) settle_failures(std::move(failures));
 }
 
-void Dispatcher::forget_damaged(Results damaged) {
+void Dispatcher::forget_useless(Results useless) {
   std::vector<queue::Attempt> attempts;
-  for (const auto& result : damaged) {
-    const auto& build = std::get<DamagedBuild>(result.what).build;
-    log::warn("{}: its archive is damaged: {}; it will be built again", result.work.held->label, result.attempt.error);
-    with_database(
-        [&] { return worker_.forget_build(run_id_, build.build_id, result.attempt.error, result.attempt.lease); });
+  for (const auto& result : useless) {
+    const auto& build = std::get<UselessBuild>(result.what).build;
+    const auto& label = result.work.held->label;
+    if (error_kind_from_code(result.attempt.error_kind) == ErrorKind::corrupt)
+      log::warn("{}: its archive is damaged: {}; it will be built again", label, result.attempt.error);
+    else
+      log::info("{}: {}; it will be built here", label, result.attempt.error);
+    with_database([&] { return worker_.forget_build(run_id_, build.build_id, result.attempt); });
     attempts.push_back(result.attempt);
   }
   with_database([&] {
@@ -195,11 +198,11 @@ void Dispatcher::forget_damaged(Results damaged) {
     return true;
   });
   const std::vector<bool> busy = worker_.left_busy();
-  for (std::size_t i = 0; i < damaged.size(); ++i) {
+  for (std::size_t i = 0; i < useless.size(); ++i) {
     if (busy[i])
-      postpone(std::move(damaged[i]));
+      postpone(std::move(useless[i]));
     else
-      finished(damaged[i].work);
+      finished(useless[i].work);
   }
 }
 

@@ -57,7 +57,7 @@ class Dispatcher {
   void settle_builds(Results builds);
   void link_and_release(Results& committed, bool built_now);
   void repair_link(const Work& work);
-  void forget_damaged(Results damaged);
+  void forget_useless(Results useless);
   void settle_failures(Results failures);
   void report_failure(const AttemptResult& result);
   void postpone(AttemptResult result) { postponed_.push_back(std::move(result)); }

@@ -79,11 +79,13 @@ bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& st
     result.attempt.outcome = queue::Outcome::skipped;
     result.what = AlreadyBuilt{build};
   } else {
+    const bool here = job.elsewhere.empty();
     result.attempt.outcome = queue::Outcome::retry;
-    result.attempt.error_kind = traits_of(ErrorKind::corrupt).code;
+    result.attempt.error_kind = traits_of(here ? ErrorKind::corrupt : ErrorKind::lease_lost).code;
     result.attempt.error =
-        archive::problem_of(state, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint});
-    result.what = DamagedBuild{build};
+        here ? archive::problem_of(state, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint})
+             : fmt::format("{} built {} and stopped before it was linked", job.elsewhere, build.path);
+    result.what = UselessBuild{build};
   }
   return true;
 }

@@ -23,16 +23,16 @@ struct AlreadyBuilt {
   queue::BuildRecord build;
 };
 
-// The same, but the file is gone or changed, as the attempt's error tells: it has to be forgotten before the revision can
-// be built again.
-struct DamagedBuild {
+// The same, but the file is gone, changed or in another host's store, as the attempt's error tells: it has to be forgotten
+// before the revision can be built again.
+struct UselessBuild {
   queue::BuildRecord build;
 };
 
 struct AttemptResult {
   Work work;
   // A file in the store to be committed; a failure; or a build that was there already.
-  std::variant<queue::BuildRecord, queue::Failure, AlreadyBuilt, DamagedBuild> what;
+  std::variant<queue::BuildRecord, queue::Failure, AlreadyBuilt, UselessBuild> what;
   queue::Attempt attempt;  // for all but a failure, which has its own
   Stopwatch since_build;   // for commit_seconds
 };

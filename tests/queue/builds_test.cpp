@@ -102,8 +102,10 @@ TEST_CASE("a build that a claim found damaged is that attempt's row") {
   bench.worker.commit(bench.run, {completion_of(first, 1)});
   bench.let_leases_expire();
   const Lease lease = bench.claim_one().lease;
-  CHECK(bench.worker.forget_build(bench.run, k_one, "it is gone", lease) == Forgotten::rebuilds);
-  bench.worker.give_back(bench.run, {attempt_at(lease)});
+  Attempt attempt = attempt_at(lease);
+  attempt.error_kind = "corrupt";
+  CHECK(bench.worker.forget_build(bench.run, k_one, attempt) == Forgotten::rebuilds);
+  bench.worker.give_back(bench.run, {attempt});
   CHECK(bench.db.sql("SELECT string_agg(concat_ws(' ', outcome, error_kind, attempt), ', ' ORDER BY id) FROM "
                      "zipmodule.telemetry") == "done 1, retry corrupt 2");
   CHECK(bench.state() == "pending");

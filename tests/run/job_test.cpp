@@ -48,7 +48,7 @@ class JobSite {
 
   test::TempDir dir{"job"};
   config::Config config;
-  queue::ClaimedJob job{{7, 3, 5}, "s", "a", "[]", "{}", "fail", std::nullopt, 1, 0, std::nullopt};
+  queue::ClaimedJob job{{7, 3, 5}, "s", "a", "[]", "{}", "fail", std::nullopt, 1, 0, std::nullopt, {}};
   std::optional<Site> site;
   std::shared_ptr<HeldLease> held;
 };
@@ -190,11 +190,22 @@ TEST_CASE("a revision that is built already is only linked, unless a hand was on
   SECTION("the file was cut") { fs::resize_file(site.dir / "store" / record.path, 10); }
   // The database forgets it before the revision is built again.
   again = site.attempt(R"([{"source": "a.txt"}])");
-  REQUIRE(std::holds_alternative<DamagedBuild>(again.what));
-  CHECK(std::get<DamagedBuild>(again.what).build.build_id == record.build_id);
+  REQUIRE(std::holds_alternative<UselessBuild>(again.what));
+  CHECK(std::get<UselessBuild>(again.what).build.build_id == record.build_id);
   CHECK(again.attempt.outcome == queue::Outcome::retry);
   CHECK(again.attempt.error_kind == "corrupt");
   CHECK_THAT(again.attempt.error, Contains(record.path));
+}
+
+TEST_CASE("a revision that another host has built and not linked is no damage, and is built here") {
+  JobSite site;
+  site.job.built_revision = site.job.lease.revision;
+  site.job.current = queue::BuildRecord{std::string(32, 'a'), "builds/aa/there.zip", 1, 1, "f", 1};
+  site.job.elsewhere = "other:/srv/archives";
+  const auto result = site.attempt(R"([{"source": "a.txt"}])");
+  REQUIRE(std::holds_alternative<UselessBuild>(result.what));
+  CHECK(result.attempt.error_kind == "lease_lost");
+  CHECK_THAT(result.attempt.error, Contains("other:/srv/archives built builds/aa/there.zip"));
 }
 
 TEST_CASE("a job's own level counts, and one that is not known is the configured one") {

@@ -66,6 +66,32 @@ TEST_CASE("a paused host can't bring back an older revision") {
   CHECK(run({"unzip", "-p", second.link("series", "a").string()}).out == "new content");
 }
 
+TEST_CASE("what one host has built and not linked before it died is built by the other, and not called damaged") {
+  const Site first;
+  write_file(first.content("a.txt"), "a");
+  first.publish("series", "a", "a.txt");
+  REQUIRE(first.run().exit_code == 0);
+  // As a crash between commit and link leaves it, when the lease has run out.
+  fs::remove(first.link("series", "a"));
+  first.sql("UPDATE zipmodule.job SET pending = true, linked_revision = 0");
+
+  const Site second(first, "second.test");
+  const Result result = second.call({"run", "-v"});
+  INFO(result.text());
+  CHECK(result.exit_code == 0);
+  CHECK(result.err.find("damaged") == std::string::npos);
+  CHECK(second.state("series", "a") == "done");
+  CHECK(fs::exists(second.link("series", "a")));
+  const auto rows = first.telemetry("series", "a");
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[1]["outcome"] == "retry");
+  CHECK(rows[1]["error_kind"] == "lease_lost");
+  const std::string told = rows[1]["error"];
+  INFO(told);
+  CHECK(told.find(fs::canonical(first.store()).string() + " built builds/") != std::string::npos);
+  CHECK(rows[2]["outcome"] == "done");
+}
+
 TEST_CASE("two hosts share the work, and no job is built twice") {
   const Site first;
   const Site second(first, "second.test");
