@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,6 +33,13 @@ class EntryList {
   virtual EntryView at(std::size_t index) const = 0;
 };
 
+// Where bytes lie in an open file of this host, so that the kernel can copy or share them.
+struct FileRange {
+  int fd = -1;  // not owned
+  std::uint64_t offset = 0;
+  std::string_view path;  // for messages
+};
+
 // One opened source. read_at may be called from many threads.
 class EntryReader {
  public:
@@ -40,6 +48,11 @@ class EntryReader {
   virtual std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) = 0;
   // Called after the last read: throws Error{source_changed} if the source is not what it was when it was opened.
   virtual void require_unchanged() = 0;
+  // The bytes' place where they are a plain file's; valid as long as the reader.
+  virtual std::optional<FileRange> file_range() const { return std::nullopt; }
+  // Whether every change from now on would be seen by require_unchanged: false for a file that was written to so lately
+  // that its times might not move. Blocks are shared with settled files only, because their CRC is taken from the source.
+  virtual bool settled() const { return false; }
 };
 
 // An entry's data as another archive holds it, to be copied without decoding and encoding it again.
@@ -48,6 +61,11 @@ struct RawData {
   std::uint64_t compressed_bytes = 0;
   std::uint32_t crc = 0;
   Method method = Method::stored;
+  // The bytes just before reader's file_range() are the very local header that the writer would make (but for 'version
+  // needed', which depends on the entry's new place): entries that lie one behind the other are copied in one go.
+  bool header_too = false;
+  // Run by a thread of the pool while the archive is written, where set; throws what makes the data unfit.
+  std::function<void()> check{};
 };
 
 // Opens sources by entry index; called from many threads. Throws Error{source_...} naming the source.
@@ -56,7 +74,8 @@ class Content {
   virtual ~Content() = default;
   virtual std::unique_ptr<EntryReader> open(std::size_t index) = 0;
   // The entry's data where an older archive has it already: nullopt, and open() is used. What is handed out must decode to
-  // the plan's size and have this CRC; the writer does not look. Called by the thread that plans, in order.
+  // the plan's size and have this CRC; the writer does not look. Called by the thread that plans, once for each entry that
+  // has data, in order.
   virtual std::optional<RawData> raw(std::size_t /*index*/) { return std::nullopt; }
 };
 

@@ -16,6 +16,8 @@ constexpr std::uint16_t k_version_zip64 = 45;
 constexpr std::uint16_t k_extra_zip64 = 0x0001;      // 4.5.3
 constexpr std::uint16_t k_extra_ntfs = 0x000a;       // 4.5.5
 constexpr std::uint16_t k_extra_timestamp = 0x5455;  // Info-ZIP extended timestamp
+constexpr std::uint16_t k_extra_alignment = 0xD935;  // Android's zipalign: the alignment (16 bits), then zeros
+constexpr std::size_t k_extra_alignment_least = 4 + 2;
 constexpr std::size_t k_extra_timestamp_size = 4 + 5;
 constexpr std::size_t k_extra_ntfs_size = 4 + 4 + 4 + 24;
 constexpr std::size_t k_extra_zip64_local_size = 4 + 16;
@@ -186,9 +188,14 @@ std::size_t local_header_size(const EntryView& entry) noexcept {
          times_size(entry.mtime);
 }
 
+std::size_t padding_at(std::uint64_t end) noexcept {
+  const auto missing = static_cast<std::size_t>((k_block_bytes - end % k_block_bytes) % k_block_bytes);
+  return missing == 0 || missing >= k_extra_alignment_least ? missing : missing + k_block_bytes;
+}
+
 void encode_local_header(const EntryView& entry, const Written& written, std::span<std::byte> out) {
   const bool zip64 = sizes_need_zip64(entry.size_bytes, written.compressed_bytes);
-  const std::size_t extra = (zip64 ? k_extra_zip64_local_size : 0) + times_size(entry.mtime);
+  const std::size_t extra = out.size() - k_local_size - entry.name.size();
   Appender put(out.data());
   put.u32(k_local_signature);
   put.u16(version_needed(entry, written));
@@ -208,6 +215,12 @@ void encode_local_header(const EntryView& entry, const Written& written, std::sp
     put.u64(written.compressed_bytes);
   }
   put_times(put, entry.mtime);
+  const std::size_t padding = out.size() - local_header_size(entry);
+  if (padding == 0) return;
+  put.u16(k_extra_alignment);
+  put.u16(padding - 4);
+  put.u16(k_block_bytes);
+  for (std::size_t i = k_extra_alignment_least; i < padding; ++i) put.u8(0);
 }
 
 void append_central_record(const EntryView& entry, const Written& written, std::vector<std::byte>& out) {

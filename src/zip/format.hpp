@@ -48,7 +48,15 @@ struct Written {
 // room can be reserved before the data is compressed.
 std::size_t local_header_size(const EntryView& entry) noexcept;
 
-// Writes the local header into `out`, which has exactly local_header_size bytes.
+// Aligned data begins at a multiple of this: the block that XFS and btrfs share between files.
+inline constexpr std::uint64_t k_block_bytes = 4096;
+
+// What a local header that would end at `end` is made longer by, so that data behind it is aligned: zero, or enough for an
+// extra field of its own.
+std::size_t padding_at(std::uint64_t end) noexcept;
+
+// Writes the local header into `out`, which has local_header_size bytes; what there is more, by padding_at, becomes an
+// extra field (0xD935, as zipalign writes it) of zeros.
 void encode_local_header(const EntryView& entry, const Written& written, std::span<std::byte> out);
 
 // Appends the central directory record.

@@ -2,14 +2,11 @@
 
 #include <utility>
 
+#include "zip/format.hpp"
+
 namespace zipmodule::zip {
 
-Piece& Sequencer::append(std::size_t entry, std::shared_ptr<LargeEntry> large, std::optional<std::uint64_t> size,
-                         ByteBudget::Ticket ticket) {
-  auto piece = std::make_unique<Piece>();
-  piece->entry = entry;
-  piece->large = std::move(large);
-  piece->ticket = std::move(ticket);
+Piece& Sequencer::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size) {
   piece->size_ = size.value_or(0);
   piece->size_known_ = size.has_value();
   Piece& appended = *piece;
@@ -24,7 +21,7 @@ Piece& Sequencer::append(std::size_t entry, std::shared_ptr<LargeEntry> large, s
 Sequencer::Pieces Sequencer::ready(Piece& piece, std::uint64_t size) {
   Pieces out;
   std::lock_guard lock(mutex_);
-  piece.size_ = size;
+  if (!piece.size_known_) piece.size_ = size;
   piece.size_known_ = true;
   piece.ready_ = true;
   const auto index = static_cast<std::size_t>(piece.number_ - first_number_);
@@ -37,6 +34,7 @@ void Sequencer::place(Pieces& out) {
   while (placed_ < pieces_.size() && pieces_[placed_]->size_known_) {
     auto& piece = pieces_[placed_++];
     piece->offset = end_;
+    if (piece->align_next) piece->size_ += padding_at(end_ + piece->size_);
     end_ += piece->size_;
     if (piece->ready_) out.push_back(std::move(piece));
   }

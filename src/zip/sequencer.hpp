@@ -14,14 +14,27 @@
 namespace zipmodule::zip {
 
 struct LargeEntry;
+struct OlderEntries;
 
-// One piece of the file: a small entry with its header, the header of a large one, or a chunk of its data.
+// One piece of the file.
 struct Piece {
+  enum class Role : std::uint8_t {
+    entry,   // a small entry with its header: `data` is all of it
+    header,  // the place of a large entry's header, which is written when the rest is known
+    chunk,   // of a large entry, in `data`
+    copy,    // of a large entry, or of older entries with their headers; read when it is placed, `data` stays empty
+  };
+  Role role = Role::entry;
   std::size_t entry = 0;
-  std::shared_ptr<LargeEntry> large;  // null for a small entry
-  std::vector<std::byte> data;        // filled by the thread that works on it, before ready(); may stay empty
-  ByteBudget::Ticket ticket;          // its share of the bytes in flight
-  std::uint64_t offset = 0;           // in the file; valid once handed out by ready()
+  std::size_t chunk = 0;                // of the large entry or the run of older entries
+  std::shared_ptr<LargeEntry> large;    // set for header, chunk and copy, unless `older` is
+  std::shared_ptr<OlderEntries> older;  // a run of them
+  std::vector<std::byte> data;          // filled by the thread that works on it, before ready()
+  ByteBudget::Ticket ticket;            // its share of the bytes in flight
+  // Where set, the piece is made longer, so that what follows it begins at a multiple of k_block_bytes.
+  bool align_next = false;
+  std::uint64_t offset = 0;  // in the file; valid once handed out by ready(), as size()
+  std::uint64_t size() const noexcept { return size_; }
 
  private:
   friend class Sequencer;
@@ -37,10 +50,9 @@ class Sequencer {
  public:
   using Pieces = std::vector<std::unique_ptr<Piece>>;
 
-  // The next piece in the file's order, with its size where that is known already. For the one thread that plans.
-  // The sequencer owns the piece until it is handed out.
-  Piece& append(std::size_t entry, std::shared_ptr<LargeEntry> large, std::optional<std::uint64_t> size,
-                ByteBudget::Ticket ticket);
+  // The next piece in the file's order, with its size where that is known already (for align_next, the least). For the one
+  // thread that plans. The sequencer owns the piece until it is handed out.
+  Piece& append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size);
 
   // The piece's data is in it and takes `size` bytes of the file (the same as before where that was known). Returns what
   // can be written now; `piece` is not to be touched afterwards unless it is among that.

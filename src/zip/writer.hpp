@@ -28,6 +28,8 @@ struct WriteOptions {
   Level level = Level::balanced;
   bool allow_empty = false;                        // an archive without entries: its 22-byte end record
   std::atomic<std::uint64_t>* progress = nullptr;  // counts source bytes as they are done; may be null
+  bool align = false;       // stored data of 128 KiB and more begins at a block, so that file systems can share it
+  bool write_back = false;  // send what is written to the disk meanwhile: for callers that sync afterwards
 };
 
 // Seconds are summed over the threads that worked.
@@ -35,6 +37,8 @@ struct WriteResult {
   std::uint64_t bytes_in = 0;   // read: of entries copied from another archive, their compressed bytes
   std::uint64_t bytes_out = 0;  // the size of the archive
   std::uint64_t entries = 0;
+  std::uint64_t reused = 0;        // entries that Content::raw gave
+  std::uint64_t bytes_shared = 0;  // of the archive, with other files' blocks
   double read_seconds = 0;
   double compress_seconds = 0;  // with the check of what was compressed
   double write_seconds = 0;

@@ -17,6 +17,14 @@ struct Planned {
   bool known = false;
 };
 
+Piece& append(Sequencer& sequencer, std::size_t entry, std::optional<std::uint64_t> size,
+              ByteBudget::Ticket ticket = {}) {
+  auto piece = std::make_unique<Piece>();
+  piece->entry = entry;
+  piece->ticket = std::move(ticket);
+  return sequencer.append(std::move(piece), size);
+}
+
 // Takes what was handed out: entry -> offset.
 void note(Sequencer::Pieces pieces, std::vector<std::uint64_t>& offsets, std::vector<int>& handed_out) {
   for (const auto& piece : pieces) {
@@ -50,7 +58,7 @@ TEST_CASE("pieces get contiguous offsets in plan order, whatever the order they 
         Planned& next = plan[appended];
         next.size = random() % 5 == 0 ? 0 : random() % 1000;
         next.known = random() % 2 == 0;
-        next.piece = &sequencer.append(appended, nullptr, next.known ? std::optional(next.size) : std::nullopt, {});
+        next.piece = &append(sequencer, appended, next.known ? std::optional(next.size) : std::nullopt);
         waiting.push_back(appended++);
         continue;
       }
@@ -99,7 +107,7 @@ TEST_CASE("pieces get contiguous offsets when many threads finish them") {
       });
     }
     for (std::size_t i = 0; i < k_pieces; ++i) {
-      pieces[i] = &sequencer.append(i, nullptr, plan[i].known ? std::optional(plan[i].size) : std::nullopt, {});
+      pieces[i] = &append(sequencer, i, plan[i].known ? std::optional(plan[i].size) : std::nullopt);
       pieces[i].notify_all();
     }
   }
@@ -108,8 +116,8 @@ TEST_CASE("pieces get contiguous offsets when many threads finish them") {
 
 TEST_CASE("a piece whose size is known does not wait for its own data to place what follows") {
   Sequencer sequencer;
-  Piece& first = sequencer.append(0, nullptr, 100, {});
-  Piece& second = sequencer.append(1, nullptr, std::nullopt, {});
+  Piece& first = append(sequencer, 0, 100);
+  Piece& second = append(sequencer, 1, std::nullopt);
   const auto out = sequencer.ready(second, 5);
   REQUIRE(out.size() == 1);
   CHECK(out[0]->offset == 100);
@@ -119,8 +127,8 @@ TEST_CASE("a piece whose size is known does not wait for its own data to place w
 
 TEST_CASE("a piece waits for one before it whose size is not known, and is then handed out with it") {
   Sequencer sequencer;
-  Piece& first = sequencer.append(0, nullptr, std::nullopt, {});
-  Piece& second = sequencer.append(1, nullptr, 7, {});
+  Piece& first = append(sequencer, 0, std::nullopt);
+  Piece& second = append(sequencer, 1, 7);
   CHECK(sequencer.ready(second, 7).empty());
   const auto out = sequencer.ready(first, 3);
   REQUIRE(out.size() == 2);
@@ -131,7 +139,7 @@ TEST_CASE("a piece waits for one before it whose size is not known, and is then 
 TEST_CASE("a piece keeps its share of the budget until it is destroyed") {
   ByteBudget budget(100);
   Sequencer sequencer;
-  Piece& piece = sequencer.append(0, nullptr, std::nullopt, budget.acquire(100, {}));
+  Piece& piece = append(sequencer, 0, std::nullopt, budget.acquire(100, {}));
   std::stop_source stop;
   std::atomic<bool> acquired{false};
   std::jthread waiter([&] {

@@ -1,0 +1,61 @@
+// What the pieces of one large entry, and those of a run of older entries, share while they are written.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "zip/codec.hpp"
+#include "zip/entry.hpp"
+#include "zip/format.hpp"
+
+namespace zipmodule::zip {
+
+// An entry written in chunks by many threads. Lives until its last chunk and its header are written.
+struct LargeEntry {
+  // constant after construction
+  std::unique_ptr<EntryReader> reader;
+  EntryView view;
+  Method method = Method::stored;
+  std::uint64_t bytes_to_read = 0;       // the entry's size, or its compressed size where that is copied
+  std::optional<std::uint32_t> raw_crc;  // set where compressed data is copied
+  std::optional<FileRange> range;        // the reader's
+  bool clone = false;                    // blocks may be shared with the reader's file
+  std::size_t chunks = 0;
+
+  // Whether its bytes go to the archive as they are read.
+  bool copied() const noexcept { return method == Method::stored || raw_crc.has_value(); }
+  std::uint64_t chunk_offset(std::size_t chunk) const noexcept { return chunk * std::uint64_t{k_chunk_bytes}; }
+  std::uint64_t chunk_size(std::size_t chunk) const noexcept {
+    return std::min<std::uint64_t>(k_chunk_bytes, bytes_to_read - chunk_offset(chunk));
+  }
+
+  // each element written by the chunk's own thread
+  std::vector<std::uint32_t> crcs;
+
+  std::size_t header_bytes = 0;  // written when the header is placed
+  std::atomic<std::uint64_t> compressed_bytes{0};
+  std::atomic<std::size_t> unfinished_chunks{0};
+  // chunks, and the header's place; whoever ends the last writes the header
+  std::atomic<std::size_t> unfinished_parts{0};
+};
+
+// A run of older entries is copied in pieces of this size: several threads share it, and a stop is seen between them.
+inline constexpr std::uint64_t k_older_piece = std::uint64_t{8} << 20U;
+
+// Entries that lie one behind the other in an older archive and in this one: copied with their headers.
+struct OlderEntries {
+  std::unique_ptr<EntryReader> reader;  // of the first entry's data
+  FileRange range;                      // the first entry's header
+  std::uint64_t bytes = 0;
+  std::uint64_t size_bytes = 0;  // of the entries, uncompressed
+  std::size_t first = 0;         // in the plan
+  std::size_t count = 0;
+  std::atomic<std::size_t> unfinished_pieces{0};
+};
+
+}  // namespace zipmodule::zip

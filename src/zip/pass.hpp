@@ -1,0 +1,136 @@
+// One pass over a plan: what the threads that write an archive share.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "zip/entry.hpp"
+#include "zip/format.hpp"
+#include "zip/output.hpp"
+#include "zip/sequencer.hpp"
+#include "zip/writer.hpp"
+
+namespace zipmodule::zip {
+
+struct Timings {
+  double read = 0;
+  double compress = 0;
+  double write = 0;
+  double cpu = 0;
+};
+
+// The caller's thread issues the entries in order (pass_issue.cpp), the pool's threads make and write the pieces
+// (pass_work.cpp). A second pass is made only where an entry turned out not to shrink.
+class Pass {
+ public:
+  Pass(Output& output, const EntryList& entries, Content& content, const WriteOptions& options,
+       const Resources& resources, const std::stop_token& stop, const std::vector<std::size_t>& must_store);
+
+  // Issues all entries in order and waits for the threads. Throws the first error.
+  void run();
+
+  // Appends the central directory; the file is whole then. Returns its size.
+  std::uint64_t finish();
+
+  std::vector<std::size_t> take_not_shrunk() { return std::move(not_shrunk_); }
+  Timings timings() const { return timings_; }
+  std::uint64_t bytes_in() const { return bytes_in_.load(); }
+  std::uint64_t reused() const { return reused_; }
+
+ private:
+  // by the thread that plans
+  void issue(std::size_t index);
+  void issue_header_only(std::size_t index, const EntryView& view);
+  void issue_small(std::size_t index, const EntryView& view);
+  void issue_large(std::size_t index, const EntryView& view);
+  void issue_raw(std::size_t index, const EntryView& view, RawData raw);
+  void issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& large);
+  bool join_older(std::size_t index, const EntryView& view, RawData& raw);
+  void issue_older();
+  Method choose_method(std::size_t index, const EntryView& view, EntryReader& reader) const;
+  bool may_align(std::uint64_t bytes) const noexcept;
+  Piece& append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight);
+  void renew_headers();
+
+  // by the pool
+  void make_small(Piece& piece, Timings& timings);
+  void make_chunk(Piece& piece, Timings& timings);
+  void end_reading(LargeEntry& large, std::size_t index);
+  void settle(Sequencer::Pieces pieces, Timings& timings);
+  void settle(Piece& piece);
+  void copy_chunk(const Piece& piece, Timings& timings);
+  void copy_older(const Piece& piece, Timings& timings);
+  void end_part(LargeEntry& large, std::size_t index);
+
+  // Runs `work` on the pool, with its timings and errors carried back.
+  template <class Work>
+  void submit(Work work);
+  void fail(std::exception_ptr error);
+  void count_in(std::uint64_t bytes) { bytes_in_ += bytes; }
+  void progress(std::uint64_t source_bytes) {
+    if (options_.progress != nullptr) *options_.progress += source_bytes;
+  }
+
+  // constant after construction
+  Output& output_;
+  const EntryList& entries_;
+  Content& content_;
+  const WriteOptions& options_;
+  const Resources& resources_;
+  const std::vector<std::size_t>& must_store_;  // sorted
+
+  // the planning thread's own
+  std::shared_ptr<OlderEntries> older_;  // the run that entries are being added to
+  std::uint64_t reused_ = 0;
+
+  Sequencer sequencer_;
+  std::vector<Written> written_;  // each element set by the thread that writes the entry
+  std::atomic<std::uint64_t> bytes_in_{0};
+  std::stop_source stop_;
+  std::stop_callback<std::function<void()>> outer_stop_;
+
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::size_t running_ = 0;  // guarded by mutex_, as all below
+  std::exception_ptr error_;
+  std::vector<std::size_t> not_shrunk_;
+  // copied from the other side of 4 GiB, which a local header tells
+  std::vector<std::size_t> headers_to_renew_;
+  Timings timings_;
+};
+
+template <class Work>
+void Pass::submit(Work work) {
+  {
+    std::lock_guard lock(mutex_);
+    ++running_;
+  }
+  resources_.pool.submit([this, work = std::move(work)]() mutable {
+    Timings timings;
+    if (!stop_.stop_requested()) {
+      const double cpu_before = thread_cpu_seconds();
+      try {
+        work(timings);
+      } catch (...) {
+        fail(std::current_exception());
+      }
+      timings.cpu = thread_cpu_seconds() - cpu_before;
+    }
+    std::lock_guard lock(mutex_);
+    timings_.read += timings.read;
+    timings_.compress += timings.compress;
+    timings_.write += timings.write;
+    timings_.cpu += timings.cpu;
+    if (--running_ == 0) idle_.notify_all();
+  });
+}
+
+}  // namespace zipmodule::zip

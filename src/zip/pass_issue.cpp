@@ -1,0 +1,231 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "base/error.hpp"
+#include "zip/codec.hpp"
+#include "zip/large_entry.hpp"
+#include "zip/pass.hpp"
+
+namespace zipmodule::zip {
+namespace {
+
+// What a ticket counts beside the data: piece, task and vector.
+constexpr std::uint64_t k_piece_overhead = 512;
+// Stored entries from this size on are aligned: smaller ones would grow by more than 3 % for blocks that are hardly worth
+// an extent of their own.
+constexpr std::uint64_t k_align_from = std::uint64_t{128} << 10U;
+
+std::unique_ptr<Piece> new_piece(Piece::Role role, std::size_t entry) {
+  auto piece = std::make_unique<Piece>();
+  piece->role = role;
+  piece->entry = entry;
+  return piece;
+}
+
+}  // namespace
+
+Pass::Pass(Output& output, const EntryList& entries, Content& content, const WriteOptions& options,
+           const Resources& resources, const std::stop_token& stop, const std::vector<std::size_t>& must_store)
+    : output_(output),
+      entries_(entries),
+      content_(content),
+      options_(options),
+      resources_(resources),
+      must_store_(must_store),
+      written_(entries.size()),
+      outer_stop_(stop, [this] { stop_.request_stop(); }) {}
+
+void Pass::run() {
+  try {
+    for (std::size_t i = 0; i < entries_.size() && !stop_.stop_requested(); ++i) issue(i);
+    issue_older();
+  } catch (...) {
+    fail(std::current_exception());
+  }
+  {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [&] { return running_ == 0; });
+    if (error_) std::rethrow_exception(error_);
+  }
+  if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "building was stopped");
+}
+
+Piece& Pass::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight) {
+  piece->ticket = resources_.budget.acquire(bytes_in_flight + k_piece_overhead, stop_.get_token());
+  return sequencer_.append(std::move(piece), size);
+}
+
+void Pass::issue(std::size_t index) {
+  const EntryView view = entries_.at(index);
+  if (auto raw = content_.raw(index)) {
+    ++reused_;
+    if (raw->check) submit([check = std::move(raw->check)](Timings&) { check(); });
+    if (join_older(index, view, *raw)) return;
+    issue_older();
+    issue_raw(index, view, std::move(*raw));
+    return;
+  }
+  issue_older();
+  if (view.directory || view.size_bytes == 0) {
+    issue_header_only(index, view);
+  } else if (view.size_bytes <= k_chunk_bytes && !may_align(view.size_bytes)) {
+    issue_small(index, view);
+  } else {
+    issue_large(index, view);
+  }
+}
+
+void Pass::issue_header_only(std::size_t index, const EntryView& view) {
+  const std::size_t header_bytes = local_header_size(view);
+  Piece& piece = append(new_piece(Piece::Role::entry, index), header_bytes, view.name.size());
+  submit([this, &piece, view, header_bytes](Timings& timings) {
+    // An empty source is opened all the same: it may have grown or gone since the plan was made.
+    if (!view.directory) content_.open(piece.entry)->require_unchanged();
+    piece.data.resize(header_bytes);
+    settle(sequencer_.ready(piece, header_bytes), timings);
+  });
+}
+
+void Pass::issue_small(std::size_t index, const EntryView& view) {
+  Piece& piece = append(new_piece(Piece::Role::entry, index), std::nullopt, 2 * view.size_bytes + view.name.size());
+  submit([this, &piece](Timings& timings) { make_small(piece, timings); });
+}
+
+Method Pass::choose_method(std::size_t index, const EntryView& view, EntryReader& reader) const {
+  if (std::binary_search(must_store_.begin(), must_store_.end(), index)) return Method::stored;
+  const bool worth =
+      worth_deflating(view.size_bytes, options_.level, [&](std::uint64_t at, std::span<std::byte> buffer) {
+        if (reader.read_at(at, buffer) != buffer.size()) {
+          throw Error(ErrorKind::source_changed, fmt::format("'{}' became shorter while it was read", view.name));
+        }
+      });
+  return worth ? Method::deflated : Method::stored;
+}
+
+bool Pass::may_align(std::uint64_t bytes) const noexcept { return options_.align && bytes >= k_align_from; }
+
+void Pass::issue_large(std::size_t index, const EntryView& view) {
+  auto large = std::make_shared<LargeEntry>();
+  large->reader = content_.open(index);
+  large->view = view;
+  large->bytes_to_read = view.size_bytes;
+  large->method = choose_method(index, view, *large->reader);
+  if (large->method == Method::deflated && view.size_bytes <= k_chunk_bytes) return issue_small(index, view);
+  issue_chunks(index, large);
+}
+
+void Pass::issue_raw(std::size_t index, const EntryView& view, RawData raw) {
+  auto large = std::make_shared<LargeEntry>();
+  large->reader = std::move(raw.reader);
+  large->view = view;
+  large->bytes_to_read = raw.compressed_bytes;
+  large->method = raw.method;
+  large->raw_crc = raw.crc;
+  issue_chunks(index, large);
+}
+
+void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& large) {
+  large->chunks = static_cast<std::size_t>((large->bytes_to_read + k_chunk_bytes - 1) / k_chunk_bytes);
+  large->crcs.resize(large->chunks);
+  large->unfinished_chunks = large->chunks;
+  large->unfinished_parts = large->chunks + 1;
+  large->range = large->reader->file_range();
+  // An older archive's data has its CRC already; a source's is read after it was shared.
+  large->clone = large->range.has_value() && (large->raw_crc || large->reader->settled());
+  auto header = new_piece(Piece::Role::header, index);
+  header->large = large;
+  header->align_next = large->method == Method::stored && may_align(large->bytes_to_read);
+  const std::size_t header_bytes = local_header_size(large->view);
+  Timings timings;
+  settle(sequencer_.ready(append(std::move(header), header_bytes, 0), header_bytes), timings);
+  for (std::size_t chunk = 0; chunk < large->chunks && !stop_.stop_requested(); ++chunk) {
+    auto piece = new_piece(large->copied() ? Piece::Role::copy : Piece::Role::chunk, index);
+    piece->large = large;
+    piece->chunk = chunk;
+    const std::uint64_t size = large->chunk_size(chunk);
+    if (large->copied()) {
+      settle(sequencer_.ready(append(std::move(piece), size, size), size), timings);
+    } else {
+      Piece& appended = append(std::move(piece), std::nullopt, 2 * size);
+      submit([this, &appended](Timings& spent) { make_chunk(appended, spent); });
+    }
+  }
+}
+
+// Adds the entry to the run that is growing, or begins one; false where it can't be copied with its header.
+bool Pass::join_older(std::size_t index, const EntryView& view, RawData& raw) {
+  if (!raw.header_too || (raw.method == Method::stored && may_align(raw.compressed_bytes))) return false;
+  auto range = raw.reader->file_range();
+  if (!range) return false;
+  const std::size_t header_bytes = local_header_size(view);
+  range->offset -= header_bytes;
+  if (older_ && (older_->range.fd != range->fd || older_->range.offset + older_->bytes != range->offset)) issue_older();
+  // where it lies in the older archive, until the run has its place
+  written_[index] = {range->offset, raw.compressed_bytes, raw.crc, raw.method};
+  if (!older_) {
+    older_ = std::make_shared<OlderEntries>();
+    older_->range = *range;
+    older_->reader = std::move(raw.reader);
+    older_->first = index;
+  }
+  older_->bytes += header_bytes + raw.compressed_bytes;
+  older_->size_bytes += view.size_bytes;
+  ++older_->count;
+  return true;
+}
+
+void Pass::issue_older() {
+  if (!older_) return;
+  const auto run = std::exchange(older_, nullptr);
+  const auto pieces = static_cast<std::size_t>((run->bytes + k_older_piece - 1) / k_older_piece);
+  run->unfinished_pieces = pieces;
+  Timings timings;
+  for (std::size_t i = 0; i < pieces && !stop_.stop_requested(); ++i) {
+    auto piece = new_piece(Piece::Role::copy, run->first);
+    piece->older = run;
+    piece->chunk = i;
+    const std::uint64_t size = std::min(k_older_piece, run->bytes - i * k_older_piece);
+    settle(sequencer_.ready(append(std::move(piece), size, size), size), timings);
+  }
+}
+
+// 'Version needed' tells of an entry's place: 4.5 from 4 GiB on.
+void Pass::renew_headers() {
+  std::vector<std::byte> header;
+  for (const std::size_t index : headers_to_renew_) {
+    const EntryView view = entries_.at(index);
+    header.resize(local_header_size(view));
+    encode_local_header(view, written_[index], header);
+    output_.write(header, written_[index].offset);
+  }
+}
+
+std::uint64_t Pass::finish() {
+  constexpr std::size_t k_flush_at = std::size_t{1} << 20U;
+  renew_headers();
+  const std::uint64_t central_offset = sequencer_.end();
+  std::uint64_t at = central_offset;
+  std::vector<std::byte> buffer;
+  buffer.reserve(std::min<std::size_t>(k_flush_at + (std::size_t{128} << 10U), entries_.size() * 128 + 128));
+  bool any_zip64 = false;
+  const auto flush = [&] {
+    output_.write(buffer, at);
+    at += buffer.size();
+    buffer.clear();
+  };
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const EntryView view = entries_.at(i);
+    any_zip64 = any_zip64 || needs_zip64(view, written_[i]);
+    append_central_record(view, written_[i], buffer);
+    if (buffer.size() >= k_flush_at) flush();
+  }
+  append_end_records(entries_.size(), central_offset, at + buffer.size() - central_offset, any_zip64, buffer);
+  // the end records are not part of the central directory's size
+  flush();
+  return at;
+}
+
+}  // namespace zipmodule::zip
