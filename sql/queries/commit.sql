@@ -1,5 +1,6 @@
 -- $1 array of zipmodule.attempt whose jobs are locked, $2 instance. Returns i, held and outcome of each. A revision that
--- an earlier call has stored with the same build_id is held as well: then only the answer to that call was lost.
+-- an earlier call has stored with the same build_id is held as well: then only the answer to that call was lost. The build
+-- may be the job's current one, where nothing has changed since: it is of the new revision then.
 WITH item AS MATERIALIZED (
   SELECT * FROM jsonb_populate_recordset(NULL::zipmodule.attempt, $1::jsonb)
 ), mine AS MATERIALIZED (
@@ -13,10 +14,11 @@ WITH item AS MATERIALIZED (
   UPDATE zipmodule.build
   SET retired_at = statement_timestamp()
   FROM mine
-  WHERE build.job_id = mine.job_id AND build.retired_at IS NULL
+  WHERE build.job_id = mine.job_id AND build.retired_at IS NULL AND build.build_id <> mine.build_id
 ), stored AS (
   INSERT INTO zipmodule.build (build_id, job_id, instance, revision, path, bytes, entries, fingerprint, mtime_ns)
   SELECT build_id, job_id, $2, revision, path, bytes, entries, fingerprint, mtime_ns FROM mine
+  ON CONFLICT (build_id) DO UPDATE SET revision = EXCLUDED.revision WHERE build.job_id = EXCLUDED.job_id
 ), built AS (
   UPDATE zipmodule.job
   SET built_revision = mine.revision,
@@ -39,4 +41,5 @@ SELECT item.i,
 FROM item
 LEFT JOIN mine ON mine.i = item.i
 LEFT JOIN zipmodule.build AS known ON known.build_id = item.build_id AND known.job_id = item.job_id
+  AND known.revision = item.revision
 LEFT JOIN zipmodule.job ON job.job_id = item.job_id

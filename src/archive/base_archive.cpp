@@ -2,19 +2,22 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <utility>
 
 #include "base/error.hpp"
+#include "zip/format.hpp"
 
 namespace zipmodule::archive {
 namespace {
 
-std::int64_t floor_seconds(std::int64_t time_ns) noexcept {
-  constexpr std::int64_t k_second = 1'000'000'000;
-  return time_ns / k_second - (time_ns % k_second < 0 ? 1 : 0);
-}
+// One in so many is read again with VerifyReuse::sample.
+constexpr std::uint64_t k_sample_of = 32;
 
 struct stat status_of(const zip::ArchiveFile& file) {
   struct stat status {};
@@ -25,11 +28,11 @@ struct stat status_of(const zip::ArchiveFile& file) {
 
 bool same_time(const timespec& a, const timespec& b) noexcept { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
 
+// Data of the base, from `begin` on.
 class RangeReader final : public zip::EntryReader {
  public:
-  // `before`: as the file was before its data was checked.
-  RangeReader(const zip::ArchiveFile& file, std::uint64_t begin, const struct stat& before)
-      : file_(file), begin_(begin), before_(before) {}
+  RangeReader(const zip::ArchiveFile& file, std::uint64_t begin, const struct stat& opened)
+      : file_(file), begin_(begin), opened_(opened) {}
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
     const auto n = pread_full(file_.fd, buffer, begin_ + offset);
     if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file_.path, errno_text(errno)));
@@ -38,11 +41,12 @@ class RangeReader final : public zip::EntryReader {
   }
   void require_unchanged() override {
     const struct stat now = status_of(file_);
-    if (now.st_size != before_.st_size || !same_time(now.st_mtim, before_.st_mtim) ||
-        !same_time(now.st_ctim, before_.st_ctim)) {
+    if (now.st_size != opened_.st_size || !same_time(now.st_mtim, opened_.st_mtim) ||
+        !same_time(now.st_ctim, opened_.st_ctim)) {
       throw changed();
     }
   }
+  std::optional<zip::FileRange> file_range() const override { return zip::FileRange{file_.fd, begin_, file_.path}; }
 
  private:
   Error changed() const {
@@ -51,7 +55,7 @@ class RangeReader final : public zip::EntryReader {
 
   const zip::ArchiveFile& file_;
   const std::uint64_t begin_;
-  const struct stat before_;
+  const struct stat& opened_;
 };
 
 Fd open_base(const std::string& path) {
@@ -61,40 +65,195 @@ Fd open_base(const std::string& path) {
   return fd;
 }
 
+bool known_method(std::uint16_t method) noexcept {
+  return method == static_cast<std::uint16_t>(zip::Method::stored) ||
+         method == static_cast<std::uint16_t>(zip::Method::deflated);
+}
+
+std::uint64_t hash_of(std::string_view name) noexcept { return std::hash<std::string_view>()(name); }
+
 }  // namespace
 
-BaseArchive::BaseArchive(const std::string& path, const zip::EntryList& plan, zip::Content& content)
+std::optional<VerifyReuse> parse_verify_reuse(std::string_view text) noexcept {
+  if (text == "never") return VerifyReuse::never;
+  if (text == "sample") return VerifyReuse::sample;
+  if (text == "always") return VerifyReuse::always;
+  return std::nullopt;
+}
+
+BaseArchive::BaseArchive(const std::string& path, std::optional<SourceRecord> record, const Plan& plan,
+                         zip::Content& content, VerifyReuse verify)
     : plan_(plan),
       content_(content),
+      verify_(verify),
       fd_(open_base(path)),
       file_(zip::open_archive(fd_.get(), path)),
+      opened_(status_of(file_)),
+      record_(std::move(record)),
       reused_(plan.size()) {
-  zip::CentralDirectory directory(file_, zip::read_end_record(file_));
-  while (auto record = directory.next()) {
-    const bool known_method = record->method == static_cast<std::uint16_t>(zip::Method::stored) ||
-                              record->method == static_cast<std::uint16_t>(zip::Method::deflated);
-    if (!known_method || (record->flags & zip::k_flag_encrypted) != 0 || record->size_bytes == 0) continue;
-    // Deflate that did not shrink is never ours; its local header could even need zip64 where the size does not say so.
-    const bool deflated = record->method == static_cast<std::uint16_t>(zip::Method::deflated);
-    if (deflated && record->compressed_bytes >= record->size_bytes) continue;
-    std::string name = record->name;
-    records_.emplace(std::move(name), std::move(*record));
+  if (!S_ISREG(opened_.st_mode)) throw Error(ErrorKind::corrupt, fmt::format("{} is not a regular file", path));
+  load();
+}
+
+void BaseArchive::load() {
+  const zip::EndRecord end = zip::read_end_record(file_);
+  data_end_ = end.central_offset;
+  entries_ = end.entries;
+  if (record_ && (record_->build().entries != end.entries || record_->build().size_bytes != file_.size_bytes)) {
+    throw Error(ErrorKind::corrupt, fmt::format("{}: what is recorded beside it is of another archive", file_.path));
   }
+  if (end.entries > std::numeric_limits<std::uint32_t>::max()) {
+    throw Error(ErrorKind::corrupt, fmt::format("{}: has more entries than can be reused", file_.path));
+  }
+  identical_ = record_.has_value() && end.entries == plan_.size();
+  zip::CentralDirectory directory(file_, end);
+  for (std::uint64_t number = 0; auto record = directory.next(); ++number) {
+    identical_ = identical_ && same_as_planned(*record, number);
+    note(*record, number, end.central_offset);
+  }
+  fingerprint_ = directory.fingerprint();
+  if (record_ && record_->build().fingerprint != fingerprint_) {
+    throw Error(ErrorKind::corrupt, fmt::format("{}: what is recorded beside it is of another archive", file_.path));
+  }
+  std::sort(keys_.begin(), keys_.end());
+}
+
+// Keeps what may be copied.
+void BaseArchive::note(const zip::CentralRecord& record, std::uint64_t number, std::uint64_t central_offset) {
+  constexpr std::uint16_t k_never = zip::k_flag_encrypted | zip::k_flag_descriptor;
+  if (!known_method(record.method) || (record.flags & k_never) != 0) return;
+  // Deflate that did not shrink is never ours; its local header could even need zip64 where the size does not say so.
+  const bool deflated = record.method == static_cast<std::uint16_t>(zip::Method::deflated);
+  if (deflated ? record.compressed_bytes >= record.size_bytes : record.compressed_bytes != record.size_bytes) return;
+  if (record.compressed_bytes > central_offset || record.offset > central_offset - record.compressed_bytes) return;
+  std::uint64_t hash = 0;
+  if (record_) {
+    const auto identity = record_->at(number);
+    if (!identity) return;
+    hash = identity->inode;
+  } else {
+    hash = hash_of(record.name);
+  }
+  keys_.push_back({hash, static_cast<std::uint32_t>(known_.size())});
+  known_.push_back({record.offset, record.compressed_bytes, record.size_bytes, zip::floor_seconds(record.mtime),
+                    record.crc, static_cast<std::uint32_t>(number), static_cast<zip::Method>(record.method),
+                    record.flags});
+}
+
+bool BaseArchive::same_as_planned(const zip::CentralRecord& record, std::uint64_t number) {
+  const auto index = static_cast<std::size_t>(number);
+  const zip::EntryView entry = plan_.at(index);
+  const auto identity = plan_.identity(index);
+  const unsigned mode = entry.directory || entry.executable ? 0755 : 0644;
+  return identity && identity == record_->at(number) && record.name == entry.name &&
+         record.size_bytes == entry.size_bytes && zip::floor_seconds(record.mtime) == zip::floor_seconds(entry.mtime) &&
+         record.mode() == mode;
+}
+
+bool BaseArchive::matches(const Known& known, std::size_t index, const std::optional<SourceIdentity>& identity) {
+  const zip::EntryView entry = plan_.at(index);
+  if (known.size_bytes != entry.size_bytes) return false;
+  if (record_) return record_->at(known.number) == identity;
+  return known.mtime_seconds == zip::floor_seconds(entry.mtime);
+}
+
+const BaseArchive::Known* BaseArchive::find(std::size_t index) {
+  std::uint64_t hash = 0;
+  std::optional<SourceIdentity> identity;
+  if (record_) {
+    identity = plan_.identity(index);
+    if (!identity) return nullptr;
+    hash = identity->inode;
+  } else {
+    hash = hash_of(plan_.at(index).name);
+  }
+  auto key = std::lower_bound(keys_.begin(), keys_.end(), Key{hash, 0});
+  for (; key != keys_.end() && key->hash == hash; ++key) {
+    if (matches(known_[key->known], index, identity)) return &known_[key->known];
+  }
+  return nullptr;
+}
+
+std::optional<BaseArchive::Place> BaseArchive::place_of(const Known& known, const zip::EntryView& entry) const {
+  // As the writer would make it, but for 'version needed' (2 bytes from 4 on), which tells of the place.
+  thread_local std::vector<std::byte> expected;
+  thread_local std::vector<std::byte> found;
+  expected.resize(zip::local_header_size(entry));
+  zip::encode_local_header(entry, {0, known.compressed_bytes, known.crc, known.method}, expected);
+  found.resize(expected.size());
+  const auto n = pread_full(file_.fd, found, known.offset);
+  if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file_.path, errno_text(errno)));
+  const auto equal = [&](std::size_t from, std::size_t to) {
+    return std::memcmp(found.data() + from, expected.data() + from, to - from) == 0;
+  };
+  const bool ours = n == static_cast<ssize_t>(found.size()) && equal(0, 4) && equal(6, expected.size());
+  Place place{known.offset + expected.size(), true};
+  if (!ours) {
+    zip::CentralRecord record;
+    record.offset = known.offset;
+    record.compressed_bytes = known.compressed_bytes;
+    record.size_bytes = known.size_bytes;
+    record.crc = known.crc;
+    record.method = static_cast<std::uint16_t>(known.method);
+    record.flags = known.flags;
+    const auto [data, name] = zip::read_named_header(file_, record);
+    if (!record_ && name != entry.name) return std::nullopt;  // another name of the same hash
+    place = {data, false};
+  }
+  if (place.data > data_end_ || known.compressed_bytes > data_end_ - place.data) {
+    throw Error(ErrorKind::corrupt, fmt::format("{}: an entry reaches into the central directory", file_.path));
+  }
+  return place;
+}
+
+bool BaseArchive::must_check(std::size_t index, const Known& known, bool ours) const noexcept {
+  if (known.compressed_bytes == 0) return false;
+  // Without a record, only the header tells who wrote the data.
+  if (!ours && !record_) return true;
+  if (verify_ != VerifyReuse::sample) return verify_ == VerifyReuse::always;
+  return ((index + 1) * 0x9E3779B97F4A7C15U ^ known.crc * 0xC2B2AE3D27D4EB4FU) >> 32U <
+         (std::uint64_t{1} << 32U) / k_sample_of;
 }
 
 std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
+  const Known* const known = find(index);
+  if (known == nullptr) return std::nullopt;
   const zip::EntryView entry = plan_.at(index);
-  const auto found = records_.find(std::string(entry.name));
-  if (found == records_.end()) return std::nullopt;
-  const zip::CentralRecord& record = found->second;
-  if (record.size_bytes != entry.size_bytes || floor_seconds(record.mtime) != floor_seconds(entry.mtime))
+  const auto place = place_of(*known, entry);
+  if (!place) return std::nullopt;
+  const bool foreign = !place->ours && !record_;
+  if (foreign && known->method == zip::Method::deflated && known->size_bytes > zip::k_portable_check_bytes) {
     return std::nullopt;
-  const struct stat before = status_of(file_);
-  const std::uint64_t data = zip::read_local_header(file_, record);
-  zip::verify_data(file_, record, data, {});
+  }
+  if (entry.size_bytes == 0 && !place->ours) return std::nullopt;
+  zip::RawData raw;
+  raw.reader = std::make_unique<RangeReader>(file_, place->data, opened_);
+  raw.compressed_bytes = known->compressed_bytes;
+  raw.crc = known->crc;
+  raw.method = known->method;
+  raw.header_too = place->ours;
+  if (must_check(index, *known, place->ours)) {
+    zip::CentralRecord record;
+    record.name = std::string(entry.name);
+    record.compressed_bytes = known->compressed_bytes;
+    record.size_bytes = known->size_bytes;
+    record.crc = known->crc;
+    record.method = static_cast<std::uint16_t>(known->method);
+    raw.check = [this, record = std::move(record), data = place->data, foreign] {
+      zip::verify_data(file_, record, data, {});
+      if (foreign) zip::require_portable(file_, record, data);
+    };
+  }
   reused_[index] = true;
-  return zip::RawData{std::make_unique<RangeReader>(file_, data, before), record.compressed_bytes, record.crc,
-                      static_cast<zip::Method>(record.method)};
+  return raw;
+}
+
+std::uint64_t BaseArchive::reused() const noexcept {
+  std::uint64_t files = 0;
+  for (std::size_t i = 0; i < reused_.size(); ++i) {
+    if (reused_[i] && !plan_.at(i).directory) ++files;
+  }
+  return files;
 }
 
 }  // namespace zipmodule::archive

@@ -1,44 +1,100 @@
 // An older archive whose unchanged entries are copied instead of made again.
 #pragma once
 
-#include <algorithm>
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
+#include "archive/plan.hpp"
+#include "archive/source_record.hpp"
 #include "base/fd.hpp"
 #include "zip/entry.hpp"
 #include "zip/reader.hpp"
 
 namespace zipmodule::archive {
 
-// The content of a plan, where entries with the same name, size and modification time (to the second, as archives hold it)
-// are taken from the base. The base is untrusted: its structure is checked when it is opened, and every entry is decoded
-// and compared with its CRC before it is copied. Must not outlive plan and content.
+// Which entries' data is read again, and compared with its CRC, while it is copied. One in 32 with `sample`.
+enum class VerifyReuse { never, sample, always };
+std::optional<VerifyReuse> parse_verify_reuse(std::string_view text) noexcept;
+
+// The content of a plan, where unchanged entries are taken from the base. With a record of its sources, an entry is
+// unchanged when its source's identity is the recorded one, whatever its name was; without, when name, size and
+// modification time (to the second, as archives hold it) are the same.
+//
+// The base is untrusted: its structure is checked when it is opened, the local header of every entry before it is copied,
+// data as VerifyReuse says. Entries that another program wrote are always decoded, and are not taken where Windows could
+// not read them. Takes 64 bytes an
+// entry of the base. Must not outlive plan and content. raw() is for one thread, open() for many.
 class BaseArchive final : public zip::Content {
  public:
-  // Throws Error{io} where it can't be read, Error{corrupt} where its structure is broken.
-  BaseArchive(const std::string& path, const zip::EntryList& plan, zip::Content& content);
+  // Throws Error{io} where it can't be read, Error{corrupt} where its structure is broken or the record is of another
+  // archive.
+  BaseArchive(const std::string& path, std::optional<SourceRecord> record, const Plan& plan, zip::Content& content,
+              VerifyReuse verify);
 
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override { return content_.open(index); }
-  // Throws Error{corrupt} where the base's data is not what its CRC says.
+  // Throws Error{corrupt} where the base contradicts itself; so does the check that it may hand out.
   std::optional<zip::RawData> raw(std::size_t index) override;
 
-  // How many entries came from the base; one that was asked for again in a second pass counts once.
-  std::uint64_t reused() const noexcept {
-    return static_cast<std::uint64_t>(std::count(reused_.begin(), reused_.end(), true));
-  }
+  // Whether the base holds exactly the plan's entries, in its order, all of them unchanged. Only known with a record.
+  bool identical() const noexcept { return identical_; }
+  // Only with a record.
+  const RecordedBuild& record() const noexcept { return record_->build(); }
+  std::uint64_t entries() const noexcept { return entries_; }
+  const std::string& fingerprint() const noexcept { return fingerprint_; }
+
+  // How many files (not folders) came from the base; one that was asked for again in a second pass counts once.
+  std::uint64_t reused() const noexcept;
 
  private:
-  const zip::EntryList& plan_;
+  struct Known {
+    std::uint64_t offset = 0;  // of the local header
+    std::uint64_t compressed_bytes = 0;
+    std::uint64_t size_bytes = 0;
+    std::int64_t mtime_seconds = 0;
+    std::uint32_t crc = 0;
+    std::uint32_t number = 0;  // in the base's order
+    zip::Method method = zip::Method::stored;
+    std::uint16_t flags = 0;
+  };
+  struct Key {
+    std::uint64_t hash = 0;   // of the name, or the inode
+    std::uint32_t known = 0;  // in known_
+    auto operator<=>(const Key&) const = default;
+  };
+
+  void load();
+  void note(const zip::CentralRecord& record, std::uint64_t number, std::uint64_t central_offset);
+  bool same_as_planned(const zip::CentralRecord& record, std::uint64_t number);
+  const Known* find(std::size_t index);
+  bool matches(const Known& known, std::size_t index, const std::optional<SourceIdentity>& identity);
+  // Where the entry's data begins. `ours`: whether its header is the one that the writer would make for this entry.
+  struct Place {
+    std::uint64_t data = 0;
+    bool ours = false;
+  };
+  std::optional<Place> place_of(const Known& known, const zip::EntryView& entry) const;
+  bool must_check(std::size_t index, const Known& known, bool ours) const noexcept;
+
+  const Plan& plan_;
   zip::Content& content_;
+  const VerifyReuse verify_;
   Fd fd_;
   zip::ArchiveFile file_;
-  std::unordered_map<std::string, zip::CentralRecord> records_;
-  std::vector<bool> reused_;  // by entry
+  struct stat opened_ {};  // as the file was before anything of it was read
+  std::optional<SourceRecord> record_;
+  std::vector<Known> known_;
+  std::vector<Key> keys_;  // sorted
+  std::uint64_t data_end_ = 0;
+  std::uint64_t entries_ = 0;
+  std::string fingerprint_;
+  bool identical_ = false;
+  std::vector<bool> reused_;  // by entry of the plan
 };
 
 }  // namespace zipmodule::archive

@@ -1,15 +1,20 @@
 // One job's file list -> one immutable, verified build in the store.
 //
 //   list -> plan -> space -> temporary -> zip engine -> read back and compare -> sync, rename
+//             \-> the job's last build, and what is recorded of its sources: what is unchanged is copied from it; where
+//                 nothing changed, it is the result
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "archive/base_archive.hpp"
 #include "archive/plan.hpp"
 #include "archive/store.hpp"
 #include "zip/level.hpp"
@@ -22,6 +27,7 @@ struct BuildRequest {
   std::string files_json;
   zip::Level level = zip::Level::balanced;
   bool skip_missing = false;
+  std::optional<StoredFile> older{};  // the job's last build, found good: what is unchanged is taken from it
 };
 
 // How far a build is; written by its threads, read by whoever shows it.
@@ -42,6 +48,7 @@ struct BuildMeasurements {
   double cpu_seconds = 0;
   zip::WriteResult write;
   std::uint64_t files = 0;
+  std::uint64_t files_reused = 0;
   std::vector<std::string> missing;
 };
 
@@ -54,6 +61,8 @@ struct FinishedBuild {
 struct BuilderOptions {
   PlanOptions plan;
   bool allow_empty = false;
+  bool align = true;  // where the store's file system can share blocks
+  VerifyReuse verify_reuse = VerifyReuse::sample;
 };
 
 // Thread-safe; everything it refers to must outlive it.
@@ -63,7 +72,9 @@ class Builder {
       : store_(store), roots_(roots), options_(std::move(options)), resources_(resources) {}
 
   // Plans and builds. A source that changes meanwhile is planned and built again, at most twice, before it is an error.
-  // Throws what make_plan, write_archive, verify_against_plan and the store throw; nothing is left in the store then.
+  // Where nothing changed since request.older, that is returned, and nothing is written. An older build that turns out to
+  // be damaged is not used, with a warning. Throws what make_plan, write_archive, verify_against_plan and the store throw;
+  // nothing is left in the store then.
   FinishedBuild build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
                       BuildMeasurements& measured) const;
 
@@ -74,10 +85,20 @@ class Builder {
   FinishedBuild try_build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
                           BuildMeasurements& measured) const;
 
+  std::unique_ptr<BaseArchive> open_older(const BuildRequest& request, const Plan& plan_made,
+                                          zip::Content& content) const;
+  zip::WriteResult write(const BuildRequest& request, const TemporaryBuild& temporary, Plan& plan_made,
+                         std::unique_ptr<BaseArchive> older, const zip::WriteOptions& options,
+                         const std::stop_token& stop, BuildMeasurements& measured) const;
+  bool aligns(const TemporaryBuild& temporary) const;
+
   const Store& store_;
   const Roots& roots_;
   const BuilderOptions options_;
   const zip::Resources resources_;
+
+  mutable std::once_flag asked_sharing_;
+  mutable bool shares_blocks_ = false;  // written under asked_sharing_
 };
 
 }  // namespace zipmodule::archive

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t k_warnings_most = 1'000;
 constexpr std::uint16_t k_generated_root = std::numeric_limits<std::uint16_t>::max();
+// Past so many file systems, what lies on more of them is never taken for unchanged.
+constexpr std::uint16_t k_device_unknown = std::numeric_limits<std::uint16_t>::max();
 // 1980-01-01: the same whenever the archive is built.
 constexpr std::int64_t k_generated_mtime_ns = 315'532'800LL * 1'000'000'000;
 
@@ -34,6 +36,8 @@ class FileReader final : public zip::EntryReader {
     return file_.read_at(offset, buffer);
   }
   void require_unchanged() override { file_.require_unchanged(); }
+  std::optional<zip::FileRange> file_range() const override { return zip::FileRange{file_.fd(), 0, file_.name()}; }
+  bool settled() const override { return file_.settled(); }
 
  private:
   storage::OpenFile file_;
@@ -60,6 +64,12 @@ zip::EntryView Plan::at(std::size_t index) const {
   const Entry& entry = entries_[index];
   return {std::string_view(text_).substr(entry.name_at, entry.name_bytes), entry.size_bytes, entry.mtime_ns,
           entry.directory, entry.executable};
+}
+
+std::optional<SourceIdentity> Plan::identity(std::size_t index) const {
+  const Entry& entry = entries_[index];
+  if (entry.root == k_generated_root || entry.device == k_device_unknown) return std::nullopt;
+  return SourceIdentity{devices_[entry.device], entry.inode, entry.size_bytes, entry.mtime_ns, entry.ctime_ns};
 }
 
 std::string Plan::source_name(std::size_t index) const {
@@ -100,6 +110,7 @@ class Planner {
   class FolderVisitor;
 
   std::uint16_t root_index(const Listed& listed);
+  std::uint16_t device_index(std::uint64_t device);
   void add(const Listed& listed);
   void add_folder(const Listed& listed, std::uint16_t root, const storage::FileStatus& status);
   void add_entry(std::string name, std::string_view source, std::uint16_t root, const storage::FileStatus& status);
@@ -115,6 +126,7 @@ class Planner {
   const std::stop_token& stop_;
   zip::NameSet names_;
   std::unique_ptr<Plan> plan_;
+  std::uint16_t last_device_ = 0;  // in plan_->devices_
 };
 
 class Planner::FolderVisitor final : public storage::Visitor {
@@ -207,6 +219,17 @@ void Planner::add_entry(std::string name, std::string_view source, std::uint16_t
   append(unique.name, source, root, status);
 }
 
+std::uint16_t Planner::device_index(std::uint64_t device) {
+  auto& devices = plan_->devices_;
+  // Nearly always the one before's.
+  if (!devices.empty() && devices[last_device_] == device) return last_device_;
+  const auto index = static_cast<std::size_t>(std::find(devices.begin(), devices.end(), device) - devices.begin());
+  if (index == k_device_unknown) return k_device_unknown;
+  if (index == devices.size()) devices.push_back(device);
+  last_device_ = static_cast<std::uint16_t>(index);
+  return last_device_;
+}
+
 void Planner::append(std::string_view name, std::string_view source, std::uint16_t root,
                      const storage::FileStatus& status) {
   Plan& plan = *plan_;
@@ -232,6 +255,7 @@ void Planner::append(std::string_view name, std::string_view source, std::uint16
   entry.ctime_ns = status.ctime_ns;
   entry.inode = status.inode;
   entry.root = root;
+  entry.device = device_index(status.device);
   entry.directory = directory;
   entry.executable = !directory && status.executable;
   plan.entries_.push_back(entry);

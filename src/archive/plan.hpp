@@ -32,6 +32,17 @@ struct PlanOptions {
   std::optional<std::pair<std::uint64_t, std::uint64_t>> excluded;
 };
 
+// Two equal ones: the same file with the same content, as long as its times can be trusted.
+struct SourceIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size_bytes = 0;  // 0 for a folder
+  std::int64_t mtime_ns = 0;
+  std::int64_t ctime_ns = 0;
+
+  bool operator==(const SourceIdentity&) const = default;
+};
+
 // The name of the entry that lists what was left out.
 inline constexpr std::string_view k_missing_entry = "MISSING-FILES.txt";
 
@@ -42,6 +53,9 @@ class Plan final : public zip::EntryList, public zip::Content {
   std::size_t size() const noexcept override { return entries_.size(); }
   zip::EntryView at(std::size_t index) const override;
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override;
+
+  // What tells whether an entry's source is still the same; nullopt for what has no file.
+  std::optional<SourceIdentity> identity(std::size_t index) const;
 
   // "root:path" of an entry; for the list of missing files its own name.
   std::string source_name(std::size_t index) const;
@@ -64,7 +78,8 @@ class Plan final : public zip::EntryList, public zip::Content {
     std::uint64_t inode = 0;
     std::uint32_t name_bytes = 0;
     std::uint32_t source_bytes = 0;
-    std::uint16_t root = 0;  // in roots_
+    std::uint16_t root = 0;    // in roots_
+    std::uint16_t device = 0;  // in devices_
     bool directory = false;
     bool executable = false;
   };
@@ -73,6 +88,7 @@ class Plan final : public zip::EntryList, public zip::Content {
   }
 
   std::vector<const storage::LocalRoot*> roots_;
+  std::vector<std::uint64_t> devices_;
   std::vector<Entry> entries_;
   std::string text_;       // all names and paths; a name that ends with its source's path shares the bytes
   std::string generated_;  // the content of k_missing_entry

@@ -10,6 +10,7 @@
 
 #include "archive/base_archive.hpp"
 #include "base/error.hpp"
+#include "zip/output.hpp"
 #include "zip/reader.hpp"
 #include "zip/verify.hpp"
 
@@ -66,7 +67,7 @@ zip::WriteResult write_reusing(const StandaloneRequest& request, const OutputFil
                                const zip::WriteOptions& options, const zip::Resources& resources,
                                const std::stop_token& stop, StandaloneResult& result) {
   try {
-    BaseArchive base(*request.base, plan, plan);
+    BaseArchive base(*request.base, std::nullopt, plan, plan, request.verify_reuse);
     auto written = zip::write_archive(output.fd(), output.path(), plan, base, options, resources, stop);
     result.entries_reused = base.reused();
     return written;
@@ -100,6 +101,8 @@ StandaloneResult write_standalone(const StandaloneRequest& request, const zip::R
   options.level = request.level;
   options.progress = &progress.bytes_done;
   OutputFile output(request.output);
+  options.align = request.align && zip::shares_blocks(output.fd(), output.path());
+  options.write_back = request.sync;
   result.write = request.base ? write_reusing(request, output, *plan, options, resources, stop, result)
                               : zip::write_archive(output.fd(), output.path(), *plan, *plan, options, resources, stop);
   result.fingerprint = zip::verify_against_plan(zip::open_archive(output.fd(), output.path()), *plan);

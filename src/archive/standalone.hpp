@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "archive/base_archive.hpp"
 #include "archive/builder.hpp"
 #include "zip/level.hpp"
 
@@ -18,6 +19,8 @@ struct StandaloneRequest {
   std::vector<std::string> paths;  // as at a shell: 'dir' is the folder, 'dir/' what is in it
   zip::Level level = zip::Level::balanced;
   std::optional<std::string> base;  // an older archive to reuse unchanged entries of
+  VerifyReuse verify_reuse = VerifyReuse::sample;
+  bool align = true;  // where the file system can share blocks
   bool sync = false;
   PlanOptions plan;
 };

@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view k_suffix = ".zip";
+constexpr std::string_view k_record_suffix = ".sources";
 constexpr std::size_t k_id_digits = 32;
 constexpr const char* k_marker = ".zipmodule.store";
 
@@ -98,7 +99,7 @@ TemporaryBuild::~TemporaryBuild() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-StoredFile TemporaryBuild::publish() {
+StoredFile TemporaryBuild::publish(const std::function<void(const std::string& path)>& record) {
   fsync_or_throw(fd_.get(), path_);
   struct stat s {};
   if (::fstat(fd_.get(), &s) != 0) throw store_error(errno, "stat " + path_);
@@ -106,6 +107,8 @@ StoredFile TemporaryBuild::publish() {
   const fs::path final_path = store_->absolute(stored.path);
   std::set<fs::path> unsynced{final_path.parent_path()};
   make_folder(final_path.parent_path(), unsynced);
+  // Not synced: one that a crash damages is found by its CRC and not used.
+  if (record) record(store_->record_path(stored.path));
   if (::rename(path_.c_str(), final_path.c_str()) != 0)
     throw store_error(errno, fmt::format("rename {} to {}", path_, final_path.string()));
   path_.clear();
@@ -259,7 +262,14 @@ BuildState Store::state_of(const std::string& build, std::uint64_t size_bytes, s
   return mtime_of(s) == mtime_ns ? BuildState::good : BuildState::touched;
 }
 
-void Store::remove_build(const std::string& build) const { unlink_or_throw(absolute(build)); }
+fs::path Store::record_path(const std::string& build) const {
+  return absolute(build).replace_extension(k_record_suffix);
+}
+
+void Store::remove_build(const std::string& build) const {
+  unlink_or_throw(record_path(build));
+  unlink_or_throw(absolute(build));
+}
 
 std::size_t Store::sweep_temporaries() const {
   std::size_t removed = 0;
@@ -276,9 +286,12 @@ void Store::for_each_build(const std::function<void(const std::string&, const st
   for (const auto& folder : list_folder(root_ / "builds")) {
     if (!folder.is_directory()) continue;
     for (const auto& file : list_folder(folder)) {
-      const std::string id = file.path().stem().string();
-      if (file.path().extension() == k_suffix && id.size() == k_id_digits)
-        visit(id, fs::relative(file.path(), root_).string());
+      const fs::path& path = file.path();
+      const std::string id = path.stem().string();
+      if (id.size() != k_id_digits) continue;
+      std::error_code ignored;
+      const bool stray = path.extension() == k_record_suffix && !fs::exists(absolute(build_path(id)), ignored);
+      if (path.extension() == k_suffix || stray) visit(id, build_path(id));
     }
   }
 }

@@ -4,6 +4,7 @@
 //   <root>/.zipmodule.lock                  held by the one run that may write here
 //   <root>/tmp/<id>.zip                     being built; swept by the next run
 //   <root>/builds/ab/<id>.zip               immutable; 128 random bits: the name tells neither series nor content
+//   <root>/builds/ab/<id>.sources           what is remembered of its sources (source_record.hpp)
 //   <root>/public/<series>/<archive>.zip    relative symlink to the current build, replaced by rename
 #pragma once
 
@@ -53,7 +54,8 @@ class TemporaryBuild {
 
   // Syncs the file, renames it to its final name and syncs that folder: from then on it survives a crash. Throws
   // Error{disk_full, store_unwritable, io}.
-  StoredFile publish();
+  // `record` writes what is remembered of the build's sources to the path it is given, which belongs to the build.
+  StoredFile publish(const std::function<void(const std::string& path)>& record = {});
 
  private:
   friend class Store;
@@ -128,11 +130,13 @@ class Store {
 
   BuildState state_of(const std::string& build_path, std::uint64_t size_bytes, std::int64_t mtime_ns) const;
   std::filesystem::path absolute(const std::string& build_path) const { return root_ / build_path; }
-  void remove_build(const std::string& build_path) const;  // no error if it is gone
+  // Where what is remembered of a build's sources lies: beside it. May be missing.
+  std::filesystem::path record_path(const std::string& build_path) const;
+  void remove_build(const std::string& build_path) const;  // with its record; no error if it is gone
 
   // Removes everything in tmp/; returns how many. Only with the lock held.
   std::size_t sweep_temporaries() const;
-  // Every build file, by id, with its path. In no order.
+  // Every build file, by id, with its path, and every record whose build is gone. In no order.
   void for_each_build(const std::function<void(const std::string& build_id, const std::string& path)>& visit) const;
 
  private:

@@ -28,6 +28,8 @@ Json to_json(const config::Config& config) {
   };
   document["zip"] = {
       {"level", config.zip.level},
+      {"align", config.zip.align},
+      {"verify_reuse", config.zip.verify_reuse},
       {"on_duplicate", config.zip.on_duplicate},
       {"portable_names", config.zip.portable_names},
       {"allow_empty", config.zip.allow_empty},

@@ -26,8 +26,7 @@ struct InspectArguments {
 };
 
 std::string iso_time(zip::TimeNs time) {
-  constexpr std::int64_t k_second = 1'000'000'000;
-  const std::time_t seconds = time / k_second - (time % k_second < 0 ? 1 : 0);
+  const std::time_t seconds = zip::floor_seconds(time);
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds));
 }
 

@@ -22,6 +22,8 @@ struct ZipArguments {
   archive::StandaloneRequest request;
   std::string level = "balanced";
   std::string base;
+  std::string verify_reuse = "sample";
+  std::string align = "auto";
   unsigned threads = 0;  // 0: as many as there are processors
 };
 
@@ -34,6 +36,7 @@ Json to_json(const archive::StandaloneResult& result, const std::string& output,
               {"entries_reused", result.entries_reused},
               {"bytes_in", result.write.bytes_in},
               {"bytes", result.write.bytes_out},
+              {"bytes_shared", result.write.bytes_shared},
               {"fingerprint", result.fingerprint},
               {"seconds", seconds},
               {"warnings", result.warnings}};
@@ -45,6 +48,8 @@ int zip(const Globals& globals, const ZipArguments& arguments) {
   archive::StandaloneRequest request = arguments.request;
   request.level = zip::parse_level(arguments.level).value_or(zip::Level::balanced);
   if (!arguments.base.empty()) request.base = arguments.base;
+  request.verify_reuse = archive::parse_verify_reuse(arguments.verify_reuse).value_or(archive::VerifyReuse::sample);
+  request.align = arguments.align == "auto";
   ThreadPool pool(arguments.threads > 0 ? arguments.threads : std::max(1U, std::thread::hardware_concurrency()));
   ByteBudget budget(k_memory_bytes);
   archive::BuildProgress progress;
@@ -87,6 +92,16 @@ void add_zip(CLI::App& app, Invocation& invocation) {
       ->option_text("N [all processors]");
   verb->add_option("--base", arguments->base, "An older archive: entries unchanged since are copied from it")
       ->option_text("OLD.zip");
+  verb->add_flag(
+          "--verify-reuse{always}", arguments->verify_reuse,
+          "Read all that is copied from the base again and compare it with its CRC; --verify-reuse=never or =sample "
+          "(one entry in 32, the default)")
+      ->check(CLI::IsMember({"never", "sample", "always"}));
+  verb->add_option(
+          "--align", arguments->align,
+          "auto: where the file system can share blocks between files, large stored entries begin at one; or off")
+      ->check(CLI::IsMember({"auto", "off"}))
+      ->option_text("HOW [auto]");
   verb->add_flag("--sync", arguments->request.sync, "Return when the archive is on the disk");
   verb->callback([&invocation, arguments] {
     invocation.action = [&invocation, arguments] { return zip(invocation.globals, *arguments); };

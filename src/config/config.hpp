@@ -49,6 +49,8 @@ struct Run {
 struct Zip {
   std::string level = "balanced";       // store, fast, balanced, small
   std::string on_duplicate = "rename";  // rename, fail
+  std::string align = "auto";           // large stored entries, where the store's file system can share blocks; off
+  std::string verify_reuse = "sample";  // never, sample, always: how much of what is reused is read again
   bool portable_names = false;          // make names that Windows can't create safe
   bool allow_empty = false;
 

@@ -16,6 +16,8 @@ using std::chrono::seconds;
 namespace fs = std::filesystem;
 
 const std::array<std::string, 4> k_levels{"store", "fast", "balanced", "small"};
+const std::array<std::string, 2> k_align{"auto", "off"};
+const std::array<std::string, 3> k_verify_reuse{"never", "sample", "always"};
 const std::array<std::string, 2> k_on_duplicate{"rename", "fail"};
 
 // A heartbeat goes out every third of a lease: below this, a busy database or a paused machine loses healthy builds.
@@ -94,6 +96,8 @@ void read_run(Section section, Run& to, const Machine& machine) {
 
 void read_zip(Section section, Zip& to) {
   section.choice("level", to.level, k_levels);
+  section.choice("align", to.align, k_align);
+  section.choice("verify_reuse", to.verify_reuse, k_verify_reuse);
   section.choice("on_duplicate", to.on_duplicate, k_on_duplicate);
   section.boolean("portable_names", to.portable_names);
   section.boolean("allow_empty", to.allow_empty);

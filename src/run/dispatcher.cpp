@@ -228,9 +228,11 @@ void Dispatcher::settle_builds(Results builds) {
         ours.push_back(std::move(builds[i]));
       continue;
     }
-    // Cancelled, or another worker's by now: nobody will ever refer to this file.
+    // Cancelled, or another worker's by now: nobody will ever refer to this file, unless it was the job's build before.
+    const auto& before = builds[i].work.job.current;
+    const bool made_now = !before || before->build_id != completions[i].build.build_id;
     try {
-      site_.store().remove_build(completions[i].build.path);
+      if (made_now) site_.store().remove_build(completions[i].build.path);
     } catch (const Error& error) {
       log::warn("{}", error.full_text());
     }

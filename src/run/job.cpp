@@ -25,6 +25,7 @@ queue::Measurements to_measurements(const archive::BuildMeasurements& measured, 
   result.sync_seconds = measured.sync_seconds;
   result.cpu_seconds = measured.cpu_seconds;
   result.files = measured.files;
+  result.files_reused = measured.files_reused;
   result.files_missing = measured.missing.size();
   result.bytes_in = measured.write.bytes_in;
   result.bytes_out = measured.write.bytes_out;
@@ -90,6 +91,14 @@ bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& st
   return true;
 }
 
+// The job's build, where it is good and in this store: what the next one takes unchanged entries from.
+std::optional<archive::StoredFile> older_build(const queue::ClaimedJob& job, const archive::Store& store) {
+  if (!job.current) return std::nullopt;
+  const queue::BuildRecord& build = *job.current;
+  if (store.state_of(build.path, build.size_bytes, build.mtime_ns) != archive::BuildState::good) return std::nullopt;
+  return archive::StoredFile{build.build_id, build.path, build.size_bytes, build.mtime_ns};
+}
+
 queue::BuildRecord to_record(const archive::FinishedBuild& finished) {
   return {finished.file.build_id, finished.file.path,   finished.file.size_bytes,
           finished.entries,       finished.fingerprint, finished.file.mtime_ns};
@@ -128,8 +137,9 @@ AttemptResult attempt_job(Work work, const archive::Builder& builder, const arch
   };
   try {
     if (settle_current_build(job, store, result)) return result;
-    const auto finished =
-        builder.build(build_request(job, default_level), held.stop.get_token(), held.progress, measured);
+    archive::BuildRequest request = build_request(job, default_level);
+    request.older = older_build(job, store);
+    const auto finished = builder.build(request, held.stop.get_token(), held.progress, measured);
     measure();
     attempt.outcome = queue::Outcome::done;
     result.what = to_record(finished);

@@ -45,6 +45,15 @@ queue::WorkerOptions worker_options(const config::Config& config) {
 
 namespace {
 
+archive::BuilderOptions builder_options(const config::Config& config) {
+  archive::BuilderOptions options;
+  options.plan = plan_options(config);
+  options.allow_empty = config.zip.allow_empty;
+  options.align = config.zip.align == "auto";
+  options.verify_reuse = archive::parse_verify_reuse(config.zip.verify_reuse).value_or(archive::VerifyReuse::sample);
+  return options;
+}
+
 archive::Roots open_roots_logging(const config::Config& config) {
   std::vector<Error> problems;
   archive::Roots roots = open_roots(config, &problems);
@@ -59,6 +68,6 @@ Site::Site(const config::Config& config, archive::Folders folders)
       roots_(open_roots_logging(config)),
       budget_(config.run.memory_bytes),
       pool_(config.run.threads),
-      builder_(store_, roots_, {plan_options(config), config.zip.allow_empty}, {pool_, budget_}) {}
+      builder_(store_, roots_, builder_options(config), {pool_, budget_}) {}
 
 }  // namespace zipmodule::run

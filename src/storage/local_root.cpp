@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <climits>
 #include <limits>
 
@@ -98,6 +99,14 @@ void OpenFile::require_unchanged() const {
     throw Error(ErrorKind::source_changed, fmt::format("source {} changed while it was read", name_),
                 "publish when its writer is finished");
   }
+}
+
+bool OpenFile::settled() const {
+  // Times move in steps of the kernel's clock tick, at most 10 ms.
+  constexpr std::int64_t k_settled_ns = 100'000'000;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return status_.ctime_ns < now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec - k_settled_ns;
 }
 
 LocalRoot::LocalRoot(std::string name, const std::filesystem::path& folder, const std::filesystem::path& store)

@@ -44,6 +44,11 @@ class OpenFile {
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) const;
   // Throws Error{source_changed} where size, times or inode are no longer what they were when it was opened.
   void require_unchanged() const;
+  // Whether its last change was long enough ago for every further one to show in its times.
+  bool settled() const;
+
+  int fd() const noexcept { return fd_.get(); }  // not to be closed
+  const std::string& name() const noexcept { return name_; }
 
  private:
   Fd fd_;

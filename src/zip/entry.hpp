@@ -14,6 +14,12 @@ namespace zipmodule::zip {
 // Nanoseconds since 1970-01-01 UTC.
 using TimeNs = std::int64_t;
 
+// The second a time lies in, rounded down also before 1970.
+constexpr std::int64_t floor_seconds(TimeNs time) noexcept {
+  constexpr std::int64_t k_second = 1'000'000'000;
+  return time / k_second - (time % k_second < 0 ? 1 : 0);
+}
+
 enum class Method : std::uint16_t { stored = 0, deflated = 8 };  // APPNOTE 4.4.5
 
 // One entry of the plan. `name` stays valid as long as the list it comes from.

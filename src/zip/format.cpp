@@ -35,8 +35,6 @@ std::int64_t floor_units(TimeNs time, std::int64_t unit) noexcept {
   return time >= 0 ? time / unit : -((-(time + 1)) / unit) - 1;
 }
 
-std::int64_t floor_seconds(TimeNs time) noexcept { return floor_units(time, k_second); }
-
 bool fits_timestamp(TimeNs mtime) noexcept {
   const auto seconds = floor_seconds(mtime);
   return seconds >= std::numeric_limits<std::int32_t>::min() && seconds <= std::numeric_limits<std::int32_t>::max();

@@ -33,6 +33,19 @@ bool says_never(int error) noexcept {
 
 }  // namespace
 
+bool shares_blocks(int fd, const std::string& path) {
+  const std::vector<std::byte> block(k_block_bytes);
+  if (!pwrite_full(fd, block, 0)) throw store_error(errno, "write " + path);
+  file_clone_range range{};
+  range.src_fd = fd;
+  range.src_length = k_block_bytes;
+  range.dest_offset = k_block_bytes;
+  const bool shared = ::ioctl(fd, FICLONERANGE, &range) == 0;
+  if (!shared) log::debug("{}: no shared blocks: {}", path, errno_text(errno));
+  if (::ftruncate(fd, 0) != 0) throw store_error(errno, "truncate " + path);
+  return shared;
+}
+
 void Output::wrote(std::uint64_t bytes) {
   if (!write_back_) return;
   const std::uint64_t before = written_bytes_.fetch_add(bytes);

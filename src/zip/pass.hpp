@@ -43,7 +43,6 @@ class Pass {
   std::vector<std::size_t> take_not_shrunk() { return std::move(not_shrunk_); }
   Timings timings() const { return timings_; }
   std::uint64_t bytes_in() const { return bytes_in_.load(); }
-  std::uint64_t reused() const { return reused_; }
 
  private:
   // by the thread that plans
@@ -89,7 +88,6 @@ class Pass {
 
   // the planning thread's own
   std::shared_ptr<OlderEntries> older_;  // the run that entries are being added to
-  std::uint64_t reused_ = 0;
 
   Sequencer sequencer_;
   std::vector<Written> written_;  // each element set by the thread that writes the entry

@@ -61,7 +61,6 @@ Piece& Pass::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> s
 void Pass::issue(std::size_t index) {
   const EntryView view = entries_.at(index);
   if (auto raw = content_.raw(index)) {
-    ++reused_;
     if (raw->check) submit([check = std::move(raw->check)](Timings&) { check(); });
     if (join_older(index, view, *raw)) return;
     issue_older();

@@ -13,6 +13,7 @@
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "zip/crc.hpp"
+#include "zip/deflate_stream.hpp"
 
 namespace zipmodule::zip {
 namespace {
@@ -167,28 +168,37 @@ std::string CentralDirectory::fingerprint() {
   return fmt::format("{:02x}", fmt::join(digest, ""));
 }
 
-std::uint64_t read_local_header(const ArchiveFile& file, const CentralRecord& record) {
+NamedHeader read_named_header(const ArchiveFile& file, const CentralRecord& record) {
   std::array<std::byte, k_local_size> fixed;
   read_exactly(file, fixed, record.offset);
   const auto length = local_header_length(fixed);
   if (!length) throw corrupt(file, fmt::format("entry '{}' has no local header", printable(record.name)));
   std::vector<std::byte> whole(*length);
   read_exactly(file, whole, record.offset);
-  const auto local = decode_local_header(whole);
-  const auto differs = [&](const char* what) {
-    return corrupt(
-        file, fmt::format("entry '{}': local header and central directory differ in {}", printable(record.name), what));
-  };
+  auto local = decode_local_header(whole);
   if (!local) throw corrupt(file, fmt::format("entry '{}' has a broken local header", printable(record.name)));
-  if (local->name != record.name) throw differs("name");
-  if (local->flags != record.flags) throw differs("flags");
-  if (local->method != record.method) throw differs("method");
+  const auto require_equal = [&](bool equal, const char* what) {
+    if (equal) return;
+    throw corrupt(file, fmt::format("entry '{}': local header and central directory differ in {}",
+                                    printable(record.name.empty() ? local->name : record.name), what));
+  };
+  require_equal(local->flags == record.flags, "flags");
+  require_equal(local->method == record.method, "method");
   if ((record.flags & k_flag_descriptor) == 0) {
-    if (local->crc != record.crc) throw differs("CRC");
-    if (local->size_bytes != record.size_bytes) throw differs("size");
-    if (local->compressed_bytes != record.compressed_bytes) throw differs("compressed size");
+    require_equal(local->crc == record.crc, "CRC");
+    require_equal(local->size_bytes == record.size_bytes, "size");
+    require_equal(local->compressed_bytes == record.compressed_bytes, "compressed size");
   }
-  return record.offset + local->header_bytes;
+  return {record.offset + local->header_bytes, std::move(local->name)};
+}
+
+std::uint64_t read_local_header(const ArchiveFile& file, const CentralRecord& record) {
+  const NamedHeader header = read_named_header(file, record);
+  if (header.name != record.name) {
+    throw corrupt(file,
+                  fmt::format("entry '{}': local header and central directory differ in name", printable(record.name)));
+  }
+  return header.data_offset;
 }
 
 std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset) {
@@ -293,6 +303,24 @@ void verify_data(const ArchiveFile& file, const CentralRecord& record, std::uint
   if (totals.bytes != record.size_bytes)
     throw broken(fmt::format("has {} bytes instead of {}", totals.bytes, record.size_bytes));
   if (totals.crc != record.crc) throw broken(fmt::format("has CRC {:08x} instead of {:08x}", totals.crc, record.crc));
+}
+
+void require_portable(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset) {
+  if (record.method != static_cast<std::uint16_t>(Method::deflated)) return;
+  std::vector<std::byte> deflated(static_cast<std::size_t>(record.compressed_bytes));
+  read_exactly(file, deflated, data_offset);
+  std::vector<std::byte> data(static_cast<std::size_t>(record.size_bytes));
+  z_stream stream{};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw Error(ErrorKind::internal, "zlib: out of memory");
+  stream.next_in = reinterpret_cast<Bytef*>(deflated.data());
+  stream.avail_in = static_cast<uInt>(deflated.size());
+  stream.next_out = reinterpret_cast<Bytef*>(data.data());
+  stream.avail_out = static_cast<uInt>(data.size());
+  const bool whole = ::inflate(&stream, Z_FINISH) == Z_STREAM_END;
+  ::inflateEnd(&stream);
+  const DeflateFindings findings = whole ? inspect_deflate(deflated, data) : DeflateFindings{};
+  if (findings.decodes && findings.portable_codes) return;
+  throw corrupt(file, fmt::format("entry '{}' is compressed in a way that Windows can't read", printable(record.name)));
 }
 
 }  // namespace zipmodule::zip

@@ -58,6 +58,13 @@ class CentralDirectory {
 // not where a data descriptor follows). Throws Error{corrupt}. Returns where the data begins.
 std::uint64_t read_local_header(const ArchiveFile& file, const CentralRecord& record);
 
+// The same for a record whose name is not known: returns the header's name too, and does not compare it.
+struct NamedHeader {
+  std::uint64_t data_offset = 0;
+  std::string name;
+};
+NamedHeader read_named_header(const ArchiveFile& file, const CentralRecord& record);
+
 // Where the entry's bytes end, a data descriptor included (APPNOTE 4.3.9).
 std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset);
 
@@ -65,5 +72,10 @@ std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record,
 // deflated and for encrypted entries; Error{stopped}.
 void verify_data(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset,
                  const std::stop_token& stop);
+
+// Throws Error{corrupt} for a deflated entry, of which verify_data found nothing, whose stream Windows can't read
+// (deflate_stream.hpp). Holds the entry in memory twice: for those of at most k_portable_check_bytes.
+inline constexpr std::uint64_t k_portable_check_bytes = std::uint64_t{16} << 20U;
+void require_portable(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset);
 
 }  // namespace zipmodule::zip

@@ -14,10 +14,6 @@
 namespace zipmodule::zip {
 namespace {
 
-constexpr std::int64_t k_second = 1'000'000'000;
-
-std::int64_t floor_seconds(TimeNs time) noexcept { return time / k_second - (time % k_second < 0 ? 1 : 0); }
-
 Error differs(const ArchiveFile& file, std::string_view name, const std::string& what) {
   return {ErrorKind::verify, fmt::format("{}: entry '{}' {}; the archive was not published", file.path, name, what),
           "this is a bug or broken memory; try again, and report it with the entry's size"};

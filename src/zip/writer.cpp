@@ -31,7 +31,6 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
     result.write_seconds += timings.write;
     result.cpu_seconds += timings.cpu;
     result.bytes_in = pass.bytes_in();
-    result.reused = pass.reused();
     const auto not_shrunk = pass.take_not_shrunk();
     if (not_shrunk.empty()) {
       result.bytes_out = pass.finish();

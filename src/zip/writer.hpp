@@ -37,7 +37,6 @@ struct WriteResult {
   std::uint64_t bytes_in = 0;   // read: of entries copied from another archive, their compressed bytes
   std::uint64_t bytes_out = 0;  // the size of the archive
   std::uint64_t entries = 0;
-  std::uint64_t reused = 0;        // entries that Content::raw gave
   std::uint64_t bytes_shared = 0;  // of the archive, with other files' blocks
   double read_seconds = 0;
   double compress_seconds = 0;  // with the check of what was compressed

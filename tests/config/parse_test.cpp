@@ -63,7 +63,7 @@ run:
   linger: 20s
   lease: 10s
   max_attempts: 9
-zip: {level: store, on_duplicate: fail, portable_names: true, allow_empty: true}
+zip: {level: store, align: off, verify_reuse: always, on_duplicate: fail, portable_names: true, allow_empty: true}
 limits: {max_entries: 10, max_bytes: 10 MB, max_depth: 7}
 log: {file: /var/log/z.log}
 )");
@@ -73,7 +73,7 @@ log: {file: /var/log/z.log}
   CHECK(config.archives == Archives{"/a", std::chrono::minutes(90), 0});
   using std::chrono::seconds;
   CHECK(config.run == Run{"/l", 75, "files-2", 3, 5, 64 << 20, seconds(50), seconds(20), seconds(10), 9});
-  CHECK(config.zip == Zip{"store", "fail", true, true});
+  CHECK(config.zip == Zip{"store", "fail", "off", "always", true, true});
   CHECK(config.limits == Limits{10, 10'000'000, 7});
   CHECK(config.log.file == "/var/log/z.log");
 }
@@ -134,6 +134,8 @@ TEST_CASE("each problem names its line, its key and what would be right") {
       {"archives: {root: /b}\n", "z.yaml:6: archives: stands here twice, first on line 4"},
       {"run: {[a]: b}\n", "z.yaml:6: run: a key must be a word, is a list"},
       {"zip: {level: balnced}\n", "'balnced' is not one of store, fast, balanced, small; did you mean 'balanced'?"},
+      {"zip: {align: yes}\n", "z.yaml:6: zip.align: 'yes' is not one of auto, off"},
+      {"zip: {verify_reuse: often}\n", "z.yaml:6: zip.verify_reuse: 'often' is not one of never, sample, always"},
       {"zip: {on_duplicate: 5}\n", "z.yaml:6: zip.on_duplicate: '5' is not one of rename, fail"},
       {"zip: {portable_names: maybe}\n", "z.yaml:6: zip.portable_names: 'maybe' is neither true nor false"},
       {"limits: {max_entries: 0}\n", "z.yaml:6: limits.max_entries: '0' is not a whole number from 1 to 4294967295"},
