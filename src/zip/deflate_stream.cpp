@@ -160,7 +160,7 @@ bool Checker::read_lengths(std::span<std::uint8_t> lengths) {
     precode_lengths[k_order[i]] = static_cast<std::uint8_t>(bits_.take(3));
   }
   PrefixCode precode;
-  if (precode.build(precode_lengths, precode_meaning(), 7) == PrefixCode::Fit::oversubscribed) return false;
+  if (precode.build(precode_lengths, precode_meaning(), 7) != PrefixCode::Fit::complete) return false;
   for (std::size_t i = 0; i < lengths.size();) {
     bits_.refill();
     const Symbol symbol = precode.decode(bits_.bits());
@@ -184,10 +184,10 @@ bool Checker::read_lengths(std::span<std::uint8_t> lengths) {
 
 bool Checker::dynamic_block() {
   thread_local Codes codes;  // 30 KiB: not on the stack of every call
-  std::array<std::uint8_t, 286 + 32> lengths{};
+  std::array<std::uint8_t, 286 + 30> lengths{};
   const std::size_t literals = bits_.take(5) + 257;
   const std::size_t distances = bits_.take(5) + 1;
-  if (literals > 286) return false;
+  if (literals > 286 || distances > 30) return false;
   const auto all = std::span(lengths).first(literals + distances);
   if (!read_lengths(all)) return false;
   const auto distance_lengths = all.subspan(literals);

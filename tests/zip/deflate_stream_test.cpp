@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 #include "zip/codec.hpp"
 #include "zip/explorer_inputs.hpp"
+#include "zip/handmade_stream.hpp"
 #include "zip/memory_archive.hpp"
 
 namespace zipmodule::zip {
@@ -55,47 +56,6 @@ TEST_CASE("a sha256sum line is one of the inputs that Explorer could not read") 
   CHECK(flagged);
 }
 
-// A bit writer for streams that no library writes.
-class Bits {
- public:
-  Bits& put(unsigned value, unsigned count) {
-    for (unsigned i = 0; i < count; ++i) {
-      if (used_ % 8 == 0) bytes_.push_back(std::byte{0});
-      if ((value >> i & 1U) != 0) bytes_.back() |= std::byte{1} << (used_ % 8);
-      ++used_;
-    }
-    return *this;
-  }
-  const std::vector<std::byte>& bytes() const { return bytes_; }
-
- private:
-  std::vector<std::byte> bytes_;
-  std::size_t used_ = 0;
-};
-
-// A final dynamic block that holds "a": literal 'a' and end-of-block of one bit each, and the distance codes given.
-std::vector<std::byte> block_with_distances(const std::vector<unsigned>& lengths) {
-  Bits bits;
-  bits.put(1, 1).put(2, 2);
-  bits.put(0, 5).put(static_cast<unsigned>(lengths.size()) - 1, 5).put(18 - 4, 4);
-  // Precode: symbols 0, 1, 2 and 18 of two bits each, in the order 16 17 18 0 8 7 9 6 10 5 11 4 12 3 13 2 14 1.
-  for (const unsigned length : {0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2}) bits.put(length, 3);
-  // Canonical: 0 -> 00, 1 -> 01, 2 -> 10, 18 -> 11; codes go most significant bit first.
-  const auto code = [&](unsigned symbol) { bits.put(symbol == 0 ? 0U : symbol == 1 ? 2U : symbol == 2 ? 1U : 3U, 2); };
-  const auto zeros = [&](unsigned count) {
-    code(18);
-    bits.put(count - 11, 7);
-  };
-  zeros(97);  // up to 'a'
-  code(1);
-  zeros(138);
-  zeros(20);
-  code(1);  // 256
-  for (const unsigned length : lengths) code(length);
-  bits.put(0, 1).put(1, 1);  // 'a', end of block
-  return bits.bytes();
-}
-
 TEST_CASE("blocks with no, one and two distance codes are told apart") {
   const auto [lengths, portable] = GENERATE(table<std::vector<unsigned>, bool>(
       {{{0}, false}, {{1}, false}, {{0, 1}, false}, {{1, 1}, true}, {{0, 1, 1}, true}, {{1, 2, 2}, true}}));
@@ -104,6 +64,24 @@ TEST_CASE("blocks with no, one and two distance codes are told apart") {
   CHECK(findings.decodes);  // zlib reads all of them
   CHECK(findings.portable_codes == portable);
   CHECK((findings.end_bit + 7) / 8 == stream.size());
+}
+
+TEST_CASE("a block that zlib refuses is not called portable") {
+  std::vector<unsigned> lengths(30);
+  lengths[0] = lengths[29] = 1;
+  // One of room for 30 distance codes is good; for 31 and 32, where RFC 1951 has no such codes, it is not.
+  for (const std::size_t room : {30U, 31U, 32U}) {
+    lengths.resize(room);
+    const auto stream = block_with_distances(lengths);
+    const auto findings = inspect_deflate(stream, bytes_of("a"));
+    INFO(room);
+    CHECK((findings.decodes && findings.portable_codes) == (room == 30));
+    CHECK(inflate_raw(text_of(stream)).has_value() == (room == 30));
+  }
+  const auto incomplete = block_with_distances({1, 1}, 3);
+  const auto findings = inspect_deflate(incomplete, bytes_of("a"));
+  CHECK_FALSE((findings.decodes && findings.portable_codes));
+  CHECK_FALSE(inflate_raw(text_of(incomplete)).has_value());
 }
 
 TEST_CASE("a bad block behind good ones is seen") {
