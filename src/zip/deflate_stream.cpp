@@ -265,6 +265,8 @@ DeflateFindings inspect_deflate(std::span<const std::byte> deflated, std::span<c
 
 void open_for_joining(std::vector<std::byte>& deflated, const DeflateFindings& findings) {
   deflated[findings.last_block_bit / 8] &= ~(std::byte{1} << (findings.last_block_bit % 8));
+  // What a codec leaves behind the last code would be read as the next block's header.
+  if (const auto used = findings.end_bit % 8; used != 0) deflated.back() &= static_cast<std::byte>((1U << used) - 1);
   deflated.resize((findings.end_bit + 3 + 7) / 8);  // three zero bits: not final, stored; then up to the byte's end
   for (const unsigned byte : {0x00U, 0x00U, 0xFFU, 0xFFU}) deflated.push_back(static_cast<std::byte>(byte));
 }

@@ -84,6 +84,20 @@ TEST_CASE("a block that zlib refuses is not called portable") {
   CHECK_FALSE(inflate_raw(text_of(incomplete)).has_value());
 }
 
+TEST_CASE("what a codec leaves in the bits behind its last code is not read as a block") {
+  const std::string data = zipmodule::test::wordy_text(300);
+  auto stream = by_libdeflate(data, 6);
+  auto findings = inspect_deflate(stream, bytes_of(data));
+  REQUIRE(findings.decodes);
+  REQUIRE(findings.end_bit % 8 != 0);
+  stream.back() |= static_cast<std::byte>(0xFFU << (findings.end_bit % 8));
+  findings = inspect_deflate(stream, bytes_of(data));
+  REQUIRE(findings.decodes);
+  open_for_joining(stream, findings);
+  append_stored_blocks(bytes_of("behind"), true, stream);
+  CHECK(inflate_raw(text_of(stream)) == data + "behind");
+}
+
 TEST_CASE("a bad block behind good ones is seen") {
   std::vector<std::byte> stream;
   append_stored_blocks(bytes_of("first"), false, stream);
