@@ -16,7 +16,11 @@ namespace zipmodule::zip {
 // alone, so the output never depends on the number of threads. Joined chunks of libdeflate lose the 32 KiB window at each
 // border: on 170 MB of text an archive is 1.0035 of zip -6's size with 1 MiB, 1.0015 with 2 MiB, 1.0007 with 4 MiB. With
 // 2 MiB a file of a few megabytes still uses all cores.
+#ifdef ZIPMODULE_CHUNK_BYTES  // small, so that fuzzers reach the borders
+inline constexpr std::size_t k_chunk_bytes = ZIPMODULE_CHUNK_BYTES;
+#else
 inline constexpr std::size_t k_chunk_bytes = std::size_t{2} << 20U;
+#endif
 
 // Whether samples of the content shrink enough to make compressing all of it worth the time. `sample(offset, buffer)`
 // fills the buffer from there. Deterministic: which samples are taken depends on size_bytes alone.
