@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <vector>
 
@@ -111,17 +112,19 @@ void Pass::submit(Work work) {
     std::lock_guard lock(mutex_);
     ++running_;
   }
-  resources_.pool.submit([this, work = std::move(work)]() mutable {
+  resources_.pool.submit([this, work = std::optional(std::move(work))]() mutable {
     Timings timings;
     if (!stop_.stop_requested()) {
       const double cpu_before = thread_cpu_seconds();
       try {
-        work(timings);
+        (*work)(timings);
       } catch (...) {
         fail(std::current_exception());
       }
       timings.cpu = thread_cpu_seconds() - cpu_before;
     }
+    // It holds pieces, with their sources and shares of the budget: run() may return once this is counted as done.
+    work.reset();
     std::lock_guard lock(mutex_);
     timings_.read += timings.read;
     timings_.compress += timings.compress;

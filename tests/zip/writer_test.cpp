@@ -412,6 +412,44 @@ class ReusingContent : public MemoryContent {
   const std::vector<CentralRecord> records_;
 };
 
+TEST_CASE("nothing of a source is in use when the writer returns") {
+  // A thread that ends the last piece still has the source's reader, and may be slow to give it up.
+  class Content final : public MemoryContent {
+   public:
+    using MemoryContent::MemoryContent;
+    std::unique_ptr<EntryReader> open(std::size_t index) override {
+      return std::make_unique<Reader>(*this, entries()[index].data);
+    }
+    std::promise<void> returned;
+    std::shared_future<void> has_returned{returned.get_future()};
+    std::atomic<bool> outlived{false};
+
+   private:
+    class Reader final : public TextReader {
+     public:
+      Reader(Content& content, std::string_view text) : TextReader(text), content_(content) {}
+      ~Reader() override {
+        using std::chrono::milliseconds;
+        if (content_.has_returned.wait_for(milliseconds(100)) == std::future_status::ready) content_.outlived = true;
+      }
+
+     private:
+      Content& content_;
+    };
+  };
+  const Level level = GENERATE(Level::store, Level::fast);
+  Content content(std::vector<MemoryEntry>{{"large", wordy_text(2 * k_chunk_bytes)}});
+  ByteBudget budget(64U << 20U);
+  auto pool = std::make_unique<ThreadPool>(2);
+  const MemoryFile file;
+  WriteOptions options;
+  options.level = level;
+  write_archive(file.fd(), "x.zip", content, content, options, {*pool, budget}, {});
+  content.returned.set_value();
+  pool.reset();  // what its threads still had in hand is gone
+  CHECK_FALSE(content.outlived);
+}
+
 TEST_CASE("entries copied raw give the bytes that compressing them gives") {
   const MemoryFile base(write_archive_bytes(entries_of_all_kinds()));
   ReusingContent content(entries_of_all_kinds(), base);
