@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <ctime>
 #include <climits>
+#include <ctime>
 #include <limits>
 
 namespace zipmodule::storage {

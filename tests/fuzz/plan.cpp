@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/error.hpp"
 #include "content.hpp"
 #include "finding.hpp"
 #include "zip/names.hpp"
@@ -13,7 +14,8 @@ namespace {
 using zip::MemoryEntry;
 
 constexpr std::size_t k_entries_most = 10;
-constexpr std::size_t k_content_most = 100'000;
+// Stored data is aligned from 128 KiB on.
+constexpr std::size_t k_content_most = 140'000;
 
 std::string make_component(FuzzedDataProvider& input) {
   static const std::string k_components[] = {"a",
@@ -69,7 +71,7 @@ MemoryEntry make_entry(FuzzedDataProvider& input) {
   entry.mtime = make_time(input);
   entry.executable = !entry.directory && input.ConsumeBool();
   if (!entry.directory) {
-    const auto octave = input.ConsumeIntegralInRange<unsigned>(0, 17);
+    const auto octave = input.ConsumeIntegralInRange<unsigned>(0, 18);
     entry.data = make_content(input, std::min(k_content_most, std::size_t{1} << octave));
   }
   return entry;
@@ -106,117 +108,20 @@ NextTree make_next_tree(FuzzedDataProvider& input, const std::vector<MemoryEntry
   zip::NameSet names(zip::OnDuplicate::rename);
   for (std::size_t i = 0; i < older.size(); ++i) {
     MemoryEntry entry = older[i];
-    const auto fate = input.ConsumeIntegralInRange<int>(0, 3);
-    if (fate == 0) continue;
-    if (fate == 1) entry = make_entry(input);
+    enum class Fate { gone, replaced, touched, renamed, kept, kept_too, kMaxValue = kept_too };
+    const auto fate = input.ConsumeEnum<Fate>();
+    if (fate == Fate::gone) continue;
+    if (fate == Fate::replaced) entry = make_entry(input);
+    if (fate == Fate::touched) entry.mtime = make_time(input);
+    if (fate == Fate::renamed) entry.name = make_name(input, entry.directory);
     if (add_named(names, std::move(entry), next.entries)) {
-      next.kept_from.push_back(fate == 1 ? std::nullopt : std::optional(i));
+      next.kept_from.push_back(fate == Fate::replaced ? std::nullopt : std::optional(i));
     }
   }
   for (auto i = input.ConsumeIntegralInRange<int>(0, 3); i > 0; --i) {
     if (add_named(names, make_entry(input), next.entries)) next.kept_from.push_back(std::nullopt);
   }
   return next;
-}
-
-OlderArchive::OlderArchive(const zip::MemoryFile& file) : bytes(file.content()) {
-  const auto archive = file.archive();
-  records = zip::records_of(archive);
-  for (const auto& record : records) data_offsets.push_back(zip::read_local_header(archive, record));
-}
-
-namespace {
-
-// Reads a source that is no longer what it was; holds its own copy.
-class TroubledReader final : public zip::EntryReader {
- public:
-  TroubledReader(std::string_view planned, Trouble trouble) : data_(planned), text_(data_), trouble_(trouble) {
-    if (trouble == Trouble::shrinks || trouble == Trouble::shrinks_unnoticed) data_.resize(data_.size() / 2);
-    if (trouble == Trouble::grows) data_ += "more";
-    if (trouble == Trouble::changes && !data_.empty()) data_[data_.size() / 2] ^= 1;
-    text_ = zip::TextReader(data_);
-  }
-  std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
-    if (trouble_ == Trouble::unreadable && offset + buffer.size() > data_.size() / 2) {
-      throw Error(ErrorKind::source_unreadable, "bad sector");
-    }
-    return text_.read_at(offset, buffer);
-  }
-  void require_unchanged() override {
-    if (trouble_ == Trouble::shrinks || trouble_ == Trouble::grows || trouble_ == Trouble::changes) {
-      throw Error(ErrorKind::source_changed, "it changed");
-    }
-  }
-
- private:
-  std::string data_;
-  zip::TextReader text_;
-  const Trouble trouble_;
-};
-
-std::optional<ErrorKind> error_of(Trouble trouble) {
-  switch (trouble) {
-    case Trouble::none:
-      return std::nullopt;
-    case Trouble::gone:
-      return ErrorKind::source_missing;
-    case Trouble::unreadable:
-      return ErrorKind::source_unreadable;
-    case Trouble::shrinks:
-    case Trouble::shrinks_unnoticed:
-    case Trouble::grows:
-    case Trouble::changes:
-      return ErrorKind::source_changed;
-    case Trouble::stops:
-      return ErrorKind::stopped;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
-void TreeContent::reuse(const OlderArchive& older, const std::vector<std::optional<std::size_t>>& from) {
-  older_ = &older;
-  reused_ = from;
-}
-
-void TreeContent::trouble(std::size_t index, Trouble trouble) {
-  const MemoryEntry& entry = entries()[index];
-  if (entry.directory || troubles_[index] != Trouble::none) return;
-  // Of an empty source not a byte is read.
-  const bool needs_bytes = trouble == Trouble::unreadable || trouble == Trouble::shrinks_unnoticed;
-  if (needs_bytes && entry.data.empty()) return;
-  troubles_[index] = trouble;
-  if (const auto kind = error_of(trouble)) expected_errors_.insert(*kind);
-}
-
-std::unique_ptr<zip::EntryReader> TreeContent::reader(std::size_t index, std::string_view data) {
-  switch (troubles_[index]) {
-    case Trouble::none:
-      return std::make_unique<zip::TextReader>(data);
-    case Trouble::gone:
-      throw Error(ErrorKind::source_missing, "it is gone");
-    case Trouble::stops:
-      stop_.request_stop();
-      return std::make_unique<zip::TextReader>(data);
-    default:
-      return std::make_unique<TroubledReader>(data, troubles_[index]);
-  }
-}
-
-std::unique_ptr<zip::EntryReader> TreeContent::open(std::size_t index) {
-  require(!reuses(index), "a source was opened whose data an older archive has");
-  return reader(index, entries()[index].data);
-}
-
-std::optional<zip::RawData> TreeContent::raw(std::size_t index) {
-  require(!entries()[index].data.empty(), "an entry without bytes was looked for in an older archive");
-  if (!reuses(index)) return std::nullopt;
-  const zip::CentralRecord& record = older_->records[*reused_[index]];
-  const auto data =
-      std::string_view(older_->bytes).substr(older_->data_offsets[*reused_[index]], record.compressed_bytes);
-  return zip::RawData{reader(index, data), record.compressed_bytes, record.crc,
-                      static_cast<zip::Method>(record.method)};
 }
 
 }  // namespace zipmodule::fuzz

@@ -25,6 +25,8 @@ using zip::EndRecord;
 // Records may all point at the same megabyte of a small file: this target decodes few of them. verify_archive must know
 // by itself.
 constexpr std::size_t k_decoded_records_most = 8;
+// require_portable is for entries that fit in memory.
+constexpr std::uint64_t k_portable_most = std::uint64_t{1} << 20U;
 
 // The one error that reading may end with.
 template <class Read>
@@ -40,11 +42,18 @@ bool reads(Read read) {
 
 void read_entry(const ArchiveFile& file, const CentralRecord& record) {
   std::uint64_t data = record.offset;
-  reads([&] { data = zip::read_local_header(file, record); });
+  if (reads([&] { data = zip::read_local_header(file, record); })) {
+    const auto named = zip::read_named_header(file, record);
+    require(named.data_offset == data && named.name == record.name, "two readings of a local header differ");
+  }
+  reads([&] { zip::read_named_header(file, record); });
   require(data <= file.size_bytes, "a local header reaches past the file's end");
   // Also where the local header is broken: nobody promises that it was looked at before.
   reads([&] { zip::end_of_entry(file, record, data); });
-  reads([&] { zip::verify_data(file, record, data, {}); });
+  const bool small = record.size_bytes <= k_portable_most;
+  if (reads([&] { zip::verify_data(file, record, data, {}); }) && small) {
+    reads([&] { zip::require_portable(file, record, data); });
+  }
 }
 
 // The number of records, or nothing where one of them is broken.

@@ -109,12 +109,6 @@ void TreeContent::reuse(const OlderArchive& older, const std::vector<std::option
   reused_ = from;
 }
 
-std::size_t TreeContent::reused() const {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < size(); ++i) count += reuses(i) ? 1 : 0;
-  return count;
-}
-
 void TreeContent::trouble(std::size_t index, Trouble trouble) {
   const MemoryEntry& entry = entries()[index];
   if (entry.directory || reuses(index) || troubles_[index] != Trouble::none) return;
@@ -128,9 +122,9 @@ void TreeContent::trouble(std::size_t index, Trouble trouble) {
 void TreeContent::trouble_older(OlderTrouble trouble, std::uint64_t cut) {
   std::uint64_t end_of_last = 0;
   for (std::size_t i = 0; i < size(); ++i) {
-    if (reuses(i))
-      end_of_last =
-          std::max(end_of_last, older_->data_offsets[*reused_[i]] + older_->records[*reused_[i]].compressed_bytes);
+    if (!reuses(i) || entries()[i].data.empty()) continue;
+    const std::size_t older = *reused_[i];
+    end_of_last = std::max(end_of_last, older_->data_offsets[older] + older_->records[older].compressed_bytes);
   }
   if (end_of_last == 0 || (trouble == OlderTrouble::fails_check && !manner_.with_check)) return;
   older_trouble_ = trouble;

@@ -53,8 +53,11 @@ class TreeContent : public zip::MemoryContent {
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override;
   std::optional<zip::RawData> raw(std::size_t index) override;
 
-  bool reuses(std::size_t index) const { return reused_[index].has_value() && !entries()[index].data.empty(); }
-  std::size_t reused() const;
+  // An entry without bytes is worth taking only where its header comes with it.
+  bool reuses(std::size_t index) const {
+    if (!reused_[index]) return false;
+    return !entries()[index].data.empty() || (manner_.with_headers && has_same_header(index));
+  }
   // What a build of it may end with; empty where it must succeed.
   const std::set<ErrorKind>& expected_errors() const noexcept { return expected_errors_; }
   std::stop_token stop_token() const { return stop_.get_token(); }

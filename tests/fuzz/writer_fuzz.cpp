@@ -14,6 +14,7 @@
 #include "finding.hpp"
 #include "libarchive_judge.hpp"
 #include "plan.hpp"
+#include "tree_content.hpp"
 #include "zip/crc.hpp"
 #include "zip/deflate_walk.hpp"
 
@@ -39,11 +40,18 @@ struct Options {
   Level level = Level::balanced;
   unsigned threads = 1;
   std::uint64_t budget_bytes = 1;
+  bool align = false;
+  bool write_back = false;
 };
 
 Options make_options(FuzzedDataProvider& input) {
   return {input.PickValueInArray(k_levels), input.ConsumeIntegralInRange<unsigned>(1, 4),
-          input.PickValueInArray(k_budgets)};
+          input.PickValueInArray(k_budgets), input.ConsumeBool(), input.ConsumeBool()};
+}
+
+TreeContent::Manner make_manner(FuzzedDataProvider& input) {
+  const auto bits = input.ConsumeIntegral<std::uint8_t>();
+  return {(bits & 1U) != 0, (bits & 2U) != 0, (bits & 4U) != 0, (bits & 8U) != 0, (bits & 16U) != 0};
 }
 
 // Writes to `file`; the kind of the error, where it was one.
@@ -51,13 +59,15 @@ std::optional<ErrorKind> try_to_write(TreeContent& content, const Options& chose
                                       const zip::MemoryFile& file) {
   ByteBudget budget(chosen.budget_bytes);
   std::atomic<std::uint64_t> progress{0};
-  const zip::WriteOptions options{chosen.level, allow_empty, &progress};
+  const zip::WriteOptions options{chosen.level, allow_empty, &progress, chosen.align, chosen.write_back};
   try {
     const auto result = zip::write_archive(file.fd(), "memory.zip", content, content, options,
                                            {pool_of(chosen.threads), budget}, content.stop_token());
     require(result.entries == content.size(), "another number of entries than planned");
     require(result.bytes_out == file.archive().size_bytes, "bytes_out is not the archive's size");
-    require(result.bytes_in == progress, "progress and bytes_in differ");
+    std::uint64_t bytes = 0;
+    for (const auto& entry : content.entries()) bytes += entry.data.size();
+    require(progress == bytes, "progress is not the sources' size");
     return std::nullopt;
   } catch (const Error& error) {
     return error.kind();
@@ -103,7 +113,7 @@ std::string write_checked(TreeContent& content, const Options& first, const Opti
     finding(fmt::format("an archive of good sources ends with {}", traits_of(*error).code));
   check_archive(file, content);
   const zip::MemoryFile again;
-  const Options other{first.level, second.threads, second.budget_bytes};
+  const Options other{first.level, second.threads, second.budget_bytes, first.align, second.write_back};
   require(!try_to_write(content, other, true, again), "the second time it can't be written");
   require(again.content() == file.content(), "other bytes by another number of threads or another budget");
   return file.content();
@@ -111,6 +121,8 @@ std::string write_checked(TreeContent& content, const Options& first, const Opti
 
 void write_troubled(FuzzedDataProvider& input, TreeContent& content, const Options& options) {
   if (content.size() == 0) return;
+  if (input.ConsumeBool())
+    content.trouble_older(input.ConsumeEnum<OlderTrouble>(), input.ConsumeIntegral<std::uint32_t>());
   for (auto i = input.ConsumeIntegralInRange<int>(1, 2); i > 0; --i) {
     const auto index = input.ConsumeIntegralInRange<std::size_t>(0, content.size() - 1);
     content.trouble(index, input.ConsumeEnum<Trouble>());
@@ -130,16 +142,17 @@ void run(FuzzedDataProvider& input) {
   const Options older_options = make_options(input);
   const Options options = make_options(input);
   const auto tree = make_tree(input);
-  TreeContent content(tree);
+  const auto manner = make_manner(input);
+  TreeContent content(tree, manner);
   const std::string older_bytes = write_checked(content, older_options, options);
-  const OlderArchive older{zip::MemoryFile(older_bytes)};
+  const OlderArchive older(older_bytes);
 
   const NextTree next = make_next_tree(input, tree);
-  TreeContent next_content(next.entries);
+  TreeContent next_content(next.entries, manner);
   next_content.reuse(older, next.kept_from);
   const std::string bytes = write_checked(next_content, options, older_options);
   if (options.level == older_options.level) {
-    TreeContent anew(next.entries);
+    TreeContent anew(next.entries, manner);
     const zip::MemoryFile file;
     require(!try_to_write(anew, options, true, file), "it can't be written without the older archive");
     require(file.content() == bytes, "entries taken from an older archive give other bytes");
