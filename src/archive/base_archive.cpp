@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -175,18 +174,15 @@ const BaseArchive::Known* BaseArchive::find(std::size_t index) {
 }
 
 std::optional<BaseArchive::Place> BaseArchive::place_of(const Known& known, const zip::EntryView& entry) const {
-  // As the writer would make it, but for 'version needed' (2 bytes from 4 on), which tells of the place.
+  // As the writer would make it at that place.
   thread_local std::vector<std::byte> expected;
   thread_local std::vector<std::byte> found;
   expected.resize(zip::local_header_size(entry));
-  zip::encode_local_header(entry, {0, known.compressed_bytes, known.crc, known.method}, expected);
+  zip::encode_local_header(entry, {known.offset, known.compressed_bytes, known.crc, known.method}, expected);
   found.resize(expected.size());
   const auto n = pread_full(file_.fd, found, known.offset);
   if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file_.path, errno_text(errno)));
-  const auto equal = [&](std::size_t from, std::size_t to) {
-    return std::memcmp(found.data() + from, expected.data() + from, to - from) == 0;
-  };
-  const bool ours = n == static_cast<ssize_t>(found.size()) && equal(0, 4) && equal(6, expected.size());
+  const bool ours = n == static_cast<ssize_t>(found.size()) && found == expected;
   Place place{known.offset + expected.size(), true};
   if (!ours) {
     zip::CentralRecord record;

@@ -89,7 +89,7 @@ zip::WriteResult Builder::write(const BuildRequest& request, const TemporaryBuil
 FinishedBuild Builder::try_build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
                                  BuildMeasurements& measured) const {
   const double cpu_before = thread_cpu_seconds();
-  const std::int64_t read_at = now_ns();
+  const std::int64_t settled_before = now_ns() - options_.settled_after.count();
   Stopwatch watch;
   const std::unique_ptr<Plan> plan = this->plan(request, stop);
   measured.files = plan->files();
@@ -123,7 +123,7 @@ FinishedBuild Builder::try_build(const BuildRequest& request, const std::stop_to
   finished.file = temporary.publish([&](const std::string& record_path) {
     write_source_record(
         record_path, {request.level, options.align, finished.entries, measured.write.bytes_out, finished.fingerprint},
-        *plan, read_at);
+        *plan, settled_before);
   });
   measured.sync_seconds += watch.lap();
   measured.cpu_seconds += measured.write.cpu_seconds + thread_cpu_seconds() - cpu_before;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -63,6 +64,9 @@ struct BuilderOptions {
   bool allow_empty = false;
   bool align = true;  // where the store's file system can share blocks
   VerifyReuse verify_reuse = VerifyReuse::sample;
+  // How long before the plan a source must have been changed last to be recognised as unchanged later. Times move in steps
+  // of the kernel's clock tick, at most 10 ms; network file systems and clocks that differ a little get a good deal more.
+  std::chrono::nanoseconds settled_after = std::chrono::seconds(2);
 };
 
 // Thread-safe; everything it refers to must outlive it.

@@ -23,9 +23,6 @@ constexpr std::size_t k_header_bytes = 8 + 8 + 8 + 8 + k_fingerprint_bytes;
 constexpr std::size_t k_entry_bytes = std::size_t{5} * 8;
 constexpr std::size_t k_crc_bytes = 4;
 constexpr std::uint64_t k_block_entries = 1'024;
-// Times move in steps of the kernel's clock tick, 10 ms at most on file systems with nanoseconds; network file systems
-// and clocks that differ a little get a good deal more.
-constexpr std::int64_t k_racy_ns = 2'000'000'000;
 
 void put(std::vector<std::byte>& out, std::uint64_t value, unsigned bytes) {
   for (unsigned i = 0; i < bytes; ++i) out.push_back(static_cast<std::byte>(value >> (8 * i)));
@@ -72,7 +69,7 @@ Error damaged(const std::string& path) { return {ErrorKind::corrupt, fmt::format
 }  // namespace
 
 void write_source_record(const std::string& path, const RecordedBuild& build, const Plan& plan,
-                         std::int64_t read_at_ns) {
+                         std::int64_t settled_before_ns) {
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
   if (!fd) throw store_error(errno, "create " + path);
   std::vector<std::byte> block = encode_header(build);
@@ -85,7 +82,7 @@ void write_source_record(const std::string& path, const RecordedBuild& build, co
   };
   for (std::size_t i = 0; i < plan.size(); ++i) {
     const auto identity = plan.identity(i);
-    const bool known = identity && identity->ctime_ns < read_at_ns - k_racy_ns;
+    const bool known = identity && identity->ctime_ns < settled_before_ns;
     put_entry(block, known ? *identity : SourceIdentity{});
     if (block.size() < k_block_entries * k_entry_bytes) continue;
     crc = zip::crc32(crc, block);

@@ -34,10 +34,10 @@ struct RecordedBuild {
   bool operator==(const RecordedBuild&) const = default;
 };
 
-// Writes the record of a build of `plan` to `path`. Files changed at `read_at_ns` or shortly before are left out: they
-// could be changed again without their times telling. Throws the store's errors.
+// Writes the record of a build of `plan` to `path`. Files changed at `settled_before_ns` or later are left out: they could
+// be changed again without their times telling. Throws the store's errors.
 void write_source_record(const std::string& path, const RecordedBuild& build, const Plan& plan,
-                         std::int64_t read_at_ns);
+                         std::int64_t settled_before_ns);
 
 // An open record whose CRC was right. Not thread-safe.
 class SourceRecord {

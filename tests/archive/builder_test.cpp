@@ -32,6 +32,11 @@ void make_content(const TestSite& site) {
   fs::create_directories(site.dir / "default/album/void/deeper");
   test::set_mtime(site.file("default/album/old.txt", "old"), 315'700'000);
   test::set_mtime(site.file("default/album/fraction.txt", "x"), 1'500'000'000, 999'999'999);
+  // Folders have times too, and two sites may be made in different seconds.
+  for (const auto& found : fs::recursive_directory_iterator(site.dir / "default")) {
+    if (found.is_directory()) test::set_mtime(found.path(), 1'400'000'000);
+  }
+  test::set_mtime(site.dir / "default/album", 1'400'000'000);
 }
 
 std::string bytes_of(const TestSite& site, const FinishedBuild& build) {

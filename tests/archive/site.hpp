@@ -24,7 +24,13 @@ inline constexpr std::int64_t k_file_time = 1'600'000'001;
 // Roots 'default' and 'media' at <dir>/default and <dir>/media, a store at <dir>/store.
 class TestSite {
  public:
-  explicit TestSite(std::uint64_t min_free_bytes = 0) : store_(dir / "store", min_free_bytes) {
+  explicit TestSite(std::uint64_t min_free_bytes = 0) : store_(dir / "store", min_free_bytes) { open_roots(); }
+  // On another file system.
+  explicit TestSite(const std::filesystem::path& parent) : dir("archive", parent), store_(dir / "store", 0) {
+    open_roots();
+  }
+
+  void open_roots() {
     for (const char* name : {"default", "media"}) {
       std::filesystem::create_directories(dir / name);
       roots_.try_emplace(name, name, dir / name, dir / "store");
@@ -54,15 +60,28 @@ class TestSite {
     return Builder(store_, roots_, {options, allow_empty}, {pool_, budget_});
   }
   FinishedBuild build(const std::string& files_json, zip::Level level = zip::Level::balanced) {
+    return build_after(std::nullopt, files_json, level);
+  }
+  // The next build of the archive that `older` is of.
+  FinishedBuild build_after(const std::optional<StoredFile>& older, const std::string& files_json,
+                            zip::Level level = zip::Level::balanced) {
+    BuilderOptions builder_options{options};
+    builder_options.verify_reuse = verify_reuse;
+    builder_options.settled_after = settled_after;
     BuildProgress progress;
-    BuildMeasurements measured;
-    return builder().build({"series/archive", files_json, level, options.skip_missing}, {}, progress, measured);
+    measured = {};
+    return Builder(store_, roots_, builder_options, {pool_, budget_})
+        .build({"series/archive", files_json, level, options.skip_missing, older}, {}, progress, measured);
   }
   ThreadPool& pool() noexcept { return pool_; }
   zip::Resources resources() noexcept { return {pool_, budget_}; }
 
   test::TempDir dir{"archive"};
   PlanOptions options;
+  VerifyReuse verify_reuse = VerifyReuse::sample;
+  // Tests change files at once after they have made them.
+  std::chrono::nanoseconds settled_after{0};
+  BuildMeasurements measured;  // of the last build
 
  private:
   Store store_;

@@ -44,11 +44,20 @@ CATCH_REGISTER_LISTENER(FailureListener)
 
 bool test_failed() noexcept { return assertion_failed || std::uncaught_exceptions() > 0; }
 
-TempDir::TempDir(std::string_view purpose) {
+namespace {
+
+std::filesystem::path evidence() {
   const char* chosen = std::getenv("ZIPMODULE_EVIDENCE");
-  const std::filesystem::path base = chosen != nullptr ? chosen : ZIPMODULE_BINARY_DIR "/evidence";
-  std::filesystem::create_directories(base);
-  std::string name = (base / (std::string(purpose) + "-XXXXXX")).string();
+  return chosen != nullptr ? chosen : ZIPMODULE_BINARY_DIR "/evidence";
+}
+
+}  // namespace
+
+TempDir::TempDir(std::string_view purpose) : TempDir(purpose, evidence()) {}
+
+TempDir::TempDir(std::string_view purpose, const std::filesystem::path& parent) {
+  std::filesystem::create_directories(parent);
+  std::string name = (parent / (std::string(purpose) + "-XXXXXX")).string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name + ": " + errno_text(errno));
   path_ = name;
 }

@@ -12,6 +12,7 @@ namespace zipmodule::test {
 class TempDir {
  public:
   explicit TempDir(std::string_view purpose = "test");
+  TempDir(std::string_view purpose, const std::filesystem::path& parent);  // elsewhere, on another file system
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;

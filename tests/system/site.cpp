@@ -142,7 +142,15 @@ fs::path Site::link(const std::string& series, const std::string& archive) const
 }
 
 std::vector<std::string> Site::unfinished() const { return files_below(store_ / "tmp"); }
-std::vector<std::string> Site::builds() const { return files_below(store_ / "builds"); }
+std::vector<std::string> Site::builds() const {
+  auto files = files_below(store_ / "builds");
+  const auto belongs_to_a_build = [&](const std::string& file) {
+    const fs::path path = store_ / "builds" / file;
+    return path.extension() == ".sources" && fs::exists(fs::path(path).replace_extension(".zip"));
+  };
+  files.erase(std::remove_if(files.begin(), files.end(), belongs_to_a_build), files.end());
+  return files;
+}
 
 Command Site::command(std::vector<std::string> arguments) const {
   Command command;
