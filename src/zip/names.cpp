@@ -38,11 +38,11 @@ struct Free {
 };
 
 // The name as Windows and macOS compare it: NFC, case folded.
-std::string folded(std::string_view name) {
+void fold(std::string_view name, std::string& into) {
   if (is_ascii(name)) {
-    std::string lower(name);
-    std::transform(lower.begin(), lower.end(), lower.begin(), ascii_lower);
-    return lower;
+    into.resize(name.size());
+    std::transform(name.begin(), name.end(), into.begin(), ascii_lower);
+    return;
   }
   utf8proc_uint8_t* mapped = nullptr;
   const auto n =
@@ -51,17 +51,22 @@ std::string folded(std::string_view name) {
   const std::unique_ptr<utf8proc_uint8_t, Free> owner(mapped);
   if (n < 0)
     throw Error(ErrorKind::source_name, fmt::format("name '{}' can't be normalised: {}", name, utf8proc_errmsg(n)));
-  return {reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n)};
+  into.assign(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n));
 }
 
-// A 64-bit hash instead of the name: two of a million names collide with a chance of 1 in 37 million, and all a collision
-// costs is a needless " (1)", the same at every build.
-std::uint64_t key(std::string_view name) { return std::hash<std::string>{}(folded(name)); }
+std::string_view without_slash(std::string_view name) noexcept {
+  if (name.ends_with('/')) name.remove_suffix(1);
+  return name;
+}
+
+Error both_file_and_folder(std::string_view name) {
+  return {ErrorKind::name_conflict, fmt::format("'{}' would be both a file and a folder", name),
+          "give one of them another destination or name"};
+}
 
 // Splits "a/b/c.txt" into "a/b/" and "c.txt", and "a/b/" into "a/" and "b/".
 std::pair<std::string_view, std::string_view> split(std::string_view name) noexcept {
-  const auto body = name.ends_with('/') ? name.substr(0, name.size() - 1) : name;
-  const auto slash = body.rfind('/');
+  const auto slash = without_slash(name).rfind('/');
   if (slash == std::string_view::npos) return {{}, name};
   return {name.substr(0, slash + 1), name.substr(slash + 1)};
 }
@@ -69,7 +74,7 @@ std::pair<std::string_view, std::string_view> split(std::string_view name) noexc
 // Calls visit(component) for each part between slashes until it returns a value.
 template <class Visit>
 auto first_component(std::string_view name, Visit visit) -> decltype(visit(name)) {
-  if (name.ends_with('/')) name.remove_suffix(1);
+  name = without_slash(name);
   for (;;) {
     const auto slash = name.find('/');
     if (auto found = visit(name.substr(0, slash))) return found;
@@ -147,64 +152,83 @@ void NameSet::refuse_duplicate(std::string_view name) const {
   }
 }
 
-std::string NameSet::unused(std::string_view parent, std::string_view leaf, bool is_directory) {
+Fingerprint NameSet::key(std::string_view final_name) {
+  fold(without_slash(final_name), folded_);
+  return fingerprint_of(folded_);
+}
+
+std::string NameSet::unused(const std::string& parent, std::string_view leaf, bool is_directory) {
   // Where the last search for this name ended: 100,000 equal names must not cost 100,000 searches each.
-  std::uint64_t& next = next_suffix_[key(std::string(parent) + std::string(leaf))];
-  if (is_directory) leaf.remove_suffix(1);
+  std::uint64_t& next = next_suffix_[key(parent + std::string(leaf)).low];
+  leaf = without_slash(leaf);
   // "photo.tar.gz" -> "photo.tar (1).gz", ".profile" -> ".profile (1)": only the last ending counts, as in file managers.
   const auto dot = is_directory ? std::string_view::npos : leaf.rfind('.');
   const auto stem = dot == std::string_view::npos || dot == 0 ? leaf : leaf.substr(0, dot);
   const auto ending = leaf.substr(stem.size());
   for (;;) {
     std::string candidate = fmt::format("{}{} ({}){}{}", parent, stem, ++next, ending, is_directory ? "/" : "");
-    const std::string as_directory = is_directory ? candidate : candidate + "/";
-    const auto as_file = as_directory.substr(0, as_directory.size() - 1);
-    if (!files_.contains(key(as_file)) && !directories_.contains(key(as_directory))) return candidate;
+    if (!taken_.contains(key(candidate))) return candidate;
   }
 }
 
-NameSet::Directory& NameSet::directory(std::string_view name) {
-  if (last_parent_ != nullptr && *last_parent_ == name) return *last_directory_;
-  auto found = by_original_.find(std::string(name));
-  if (found == by_original_.end()) {
-    const auto [parent, leaf] = split(name);
-    const std::string final_parent = parent.empty() ? std::string() : directory(parent).final_name;
-    std::string final_name = final_parent + std::string(leaf);
-    if (files_.contains(key(std::string_view(final_name).substr(0, final_name.size() - 1)))) {
-      throw Error(ErrorKind::name_conflict, fmt::format("'{}' would be both a file and a folder", name),
-                  "give one of them another destination or name");
-    }
-    if (directories_.contains(key(final_name))) {
-      refuse_duplicate(name);
-      final_name = unused(final_parent, leaf, true);
-    }
-    directories_.insert(key(final_name));
-    found = by_original_.emplace(std::string(name), Directory{std::move(final_name)}).first;
+// The final name of a folder that is in folders_, where some folder was renamed.
+std::string NameSet::renamed_folder(std::string_view folder) const {
+  const auto [parent, leaf] = split(folder);
+  std::string final_name = parent.empty() ? std::string() : renamed_folder(parent);
+  const auto renamed = renamed_folders_.find(std::string(folder));
+  return final_name += renamed == renamed_folders_.end() ? leaf : std::string_view(renamed->second);
+}
+
+std::string NameSet::new_folder(std::string_view folder) {
+  const auto [parent, leaf] = split(folder);
+  const std::string final_parent = parent.empty() ? std::string() : final_folder(parent);
+  std::string final_name = final_parent + std::string(leaf);
+  const Fingerprint wanted = key(final_name);
+  const auto there = taken_.find(wanted);
+  if (there == FingerprintSet::Found::unmarked) throw both_file_and_folder(folder);
+  if (there == FingerprintSet::Found::no) {
+    taken_.insert(wanted, true);
+  } else {
+    refuse_duplicate(folder);
+    final_name = unused(final_parent, leaf, true);
+    taken_.insert(key(final_name), true);
+    renamed_folders_.emplace(std::string(folder), final_name.substr(final_parent.size()));
   }
-  last_parent_ = &found->first;
-  last_directory_ = &found->second;
-  return found->second;
+  return final_name;
+}
+
+// The final name of a folder, with its '/'; known from now on. Valid until the next call.
+const std::string& NameSet::final_folder(std::string_view folder) {
+  if (folder == last_folder_) return last_final_;
+  const bool known = folders_.contains(fingerprint_of(folder));
+  std::string final_name = !known                     ? new_folder(folder)
+                           : renamed_folders_.empty() ? std::string(folder)
+                                                      : renamed_folder(folder);
+  if (!known) folders_.insert(fingerprint_of(folder), false);
+  last_folder_ = folder;
+  last_final_ = std::move(final_name);
+  return last_final_;
 }
 
 NameSet::Result NameSet::add(std::string_view name) {
   if (name.ends_with('/')) {
-    Directory& added = directory(name);
-    const bool repeated = std::exchange(added.listed, true);
-    return {added.final_name, added.final_name != name, repeated};
+    const std::string& final_name = final_folder(name);
+    const bool repeated = !folders_.mark(fingerprint_of(name));
+    return {final_name, final_name != name, repeated};
   }
   const auto [parent, leaf] = split(name);
-  const std::string final_parent = parent.empty() ? std::string() : directory(parent).final_name;
-  std::string final_name = final_parent + std::string(leaf);
-  if (directories_.contains(key(final_name + "/"))) {
-    throw Error(ErrorKind::name_conflict, fmt::format("'{}' would be both a file and a folder", name),
-                "give one of them another destination or name");
-  }
-  if (!files_.insert(key(final_name)).second) {
+  std::string final_name = parent.empty() ? std::string() : final_folder(parent);
+  const std::size_t parent_bytes = final_name.size();
+  final_name += leaf;
+  const Fingerprint wanted = key(final_name);
+  if (!taken_.insert(wanted, false)) {
+    if (taken_.find(wanted) == FingerprintSet::Found::marked) throw both_file_and_folder(name);
     refuse_duplicate(name);
-    final_name = unused(final_parent, leaf, false);
-    files_.insert(key(final_name));
+    final_name = unused(final_name.substr(0, parent_bytes), leaf, false);
+    taken_.insert(key(final_name), false);
   }
-  return {final_name, final_name != name, false};
+  const bool renamed = final_name != name;
+  return {std::move(final_name), renamed, false};
 }
 
 }  // namespace zipmodule::zip
