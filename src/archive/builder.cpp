@@ -7,7 +7,6 @@
 #include <chrono>
 #include <utility>
 
-#include "archive/file_list.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -37,7 +36,7 @@ std::uint64_t most_bytes(const Plan& plan) {
 std::unique_ptr<Plan> Builder::plan(const BuildRequest& request, const std::stop_token& stop) const {
   PlanOptions options = options_.plan;
   options.skip_missing = request.skip_missing;
-  return make_plan(parse_file_list(request.files_json), roots_, options, stop);
+  return make_plan(request.files_json, roots_, options, stop);
 }
 
 std::unique_ptr<BaseArchive> Builder::open_older(const BuildRequest& request, const Plan& plan_made,

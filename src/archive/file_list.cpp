@@ -27,7 +27,7 @@ bool has_parent_component(std::string_view path) noexcept {
 // Takes the list element by element as it is parsed: a document of 100,000 objects would take ten times its text.
 class ListReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  std::vector<Listed> take() { return std::move(list_); }
+  explicit ListReader(const std::function<void(const Listed&)>& take) : take_(take) {}
 
   bool start_array(std::size_t) override {
     if (in_array_) throw wrong_value();
@@ -51,7 +51,7 @@ class ListReader final : public nlohmann::json_sax<nlohmann::json> {
     else if (key == "name")
       value_ = &name_;
     else
-      throw bad_element(list_.size(), fmt::format(": unknown key '{}'", key));
+      throw bad_element(taken_, fmt::format(": unknown key '{}'", key));
     key_ = key;
     return true;
   }
@@ -62,7 +62,8 @@ class ListReader final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool end_object() override {
     in_object_ = false;
-    list_.push_back(listed());
+    take_(listed());
+    ++taken_;
     return true;
   }
   bool end_array() override { return true; }
@@ -81,12 +82,12 @@ class ListReader final : public nlohmann::json_sax<nlohmann::json> {
   static Error not_an_array() { return {ErrorKind::payload, "file list is not an array"}; }
   Error wrong_value() const {
     if (!in_array_) return not_an_array();
-    if (!in_object_) return bad_element(list_.size(), ": must be an object");
-    return bad_element(list_.size(), fmt::format(".{}: must be a string", key_));
+    if (!in_object_) return bad_element(taken_, ": must be an object");
+    return bad_element(taken_, fmt::format(".{}: must be a string", key_));
   }
 
   Listed listed() const {
-    const std::size_t index = list_.size();
+    const std::size_t index = taken_;
     if (source_.empty()) throw bad_element(index, ".source: is required");
     // The system would take what is before it for the path.
     if (source_.find('\0') != std::string::npos) throw bad_element(index, ".source: must not contain NUL");
@@ -100,7 +101,8 @@ class ListReader final : public nlohmann::json_sax<nlohmann::json> {
     return listed;
   }
 
-  std::vector<Listed> list_;
+  const std::function<void(const Listed&)>& take_;
+  std::size_t taken_ = 0;
   std::string source_;
   std::string destination_;
   std::string name_;
@@ -128,10 +130,15 @@ Listed parse_source(std::string_view source) {
   return listed;
 }
 
-std::vector<Listed> parse_file_list(std::string_view json) {
-  ListReader reader;
+void for_each_listed(std::string_view json, const std::function<void(const Listed&)>& take) {
+  ListReader reader(take);
   nlohmann::json::sax_parse(json, &reader);
-  return reader.take();
+}
+
+std::vector<Listed> parse_file_list(std::string_view json) {
+  std::vector<Listed> list;
+  for_each_listed(json, [&](const Listed& listed) { list.push_back(listed); });
+  return list;
 }
 
 }  // namespace zipmodule::archive

@@ -1,6 +1,7 @@
 // The list of a publish (CONTRACT.md, 'files') as values.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,10 @@ struct Listed {
 // Splits 'root:path'. A prefix before the first ':' that has no '/' is the root's name.
 Listed parse_source(std::string_view source);
 
-// Parses the JSON array. publish has validated it; what gets here all the same throws Error{payload} naming the element.
+// Parses the JSON array and hands out element by element. publish has validated it; what gets here all the same throws
+// Error{payload} naming the element. What `take` throws goes on to the caller.
+void for_each_listed(std::string_view json, const std::function<void(const Listed&)>& take);
+// The same as a whole.
 std::vector<Listed> parse_file_list(std::string_view json);
 
 }  // namespace zipmodule::archive

@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::size_t k_warnings_most = 1'000;
 constexpr std::uint16_t k_generated_root = std::numeric_limits<std::uint16_t>::max();
-// Past so many file systems, what lies on more of them is never taken for unchanged.
-constexpr std::uint16_t k_device_unknown = std::numeric_limits<std::uint16_t>::max();
 // 1980-01-01: the same whenever the archive is built.
 constexpr std::int64_t k_generated_mtime_ns = 315'532'800LL * 1'000'000'000;
 
@@ -27,6 +25,16 @@ std::string join(std::string_view parent, std::string_view child) {
 std::string_view last_component(std::string_view path) noexcept {
   const auto slash = path.rfind('/');
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::string_view without_slash(std::string_view name, bool directory) noexcept {
+  return directory ? name.substr(0, name.size() - 1) : name;
+}
+
+// How many bytes both end with.
+std::size_t common_end(std::string_view a, std::string_view b) noexcept {
+  const auto [end_a, end_b] = std::mismatch(a.rbegin(), a.rend(), b.rbegin(), b.rend());
+  return static_cast<std::size_t>(end_a - a.rbegin());
 }
 
 class FileReader final : public zip::EntryReader {
@@ -62,26 +70,36 @@ class TextReader final : public zip::EntryReader {
 
 zip::EntryView Plan::at(std::size_t index) const {
   const Entry& entry = entries_[index];
-  return {std::string_view(text_).substr(entry.name_at, entry.name_bytes), entry.size_bytes, entry.mtime_ns,
-          entry.directory, entry.executable};
+  return {name(entry), entry.size_bytes, entry.mtime_ns, entry.directory, entry.executable};
+}
+
+std::string Plan::source_path(const Entry& entry) const {
+  const Origin& origin = origins_[entry.origin];
+  const std::string_view rest = without_slash(name(entry), entry.directory).substr(origin.drop_bytes);
+  std::string path;
+  path.reserve(origin.prefix_bytes + rest.size());
+  return path.append(text_.at(origin.prefix_at, origin.prefix_bytes)).append(rest);
 }
 
 std::optional<SourceIdentity> Plan::identity(std::size_t index) const {
   const Entry& entry = entries_[index];
-  if (entry.root == k_generated_root || entry.device == k_device_unknown) return std::nullopt;
-  return SourceIdentity{devices_[entry.device], entry.inode, entry.size_bytes, entry.mtime_ns, entry.ctime_ns};
+  const Origin& origin = origins_[entry.origin];
+  if (origin.root == k_generated_root) return std::nullopt;
+  return SourceIdentity{origin.device, entry.inode, entry.size_bytes, entry.mtime_ns, entry.ctime_ns};
 }
 
 std::string Plan::source_name(std::size_t index) const {
   const Entry& entry = entries_[index];
-  if (entry.root == k_generated_root) return std::string(k_missing_entry);
-  return fmt::format("{}:{}", roots_[entry.root]->name(), source_path(entry));
+  const std::uint16_t root = origins_[entry.origin].root;
+  if (root == k_generated_root) return std::string(k_missing_entry);
+  return fmt::format("{}:{}", roots_[root]->name(), source_path(entry));
 }
 
 std::unique_ptr<zip::EntryReader> Plan::open(std::size_t index) {
   const Entry& entry = entries_[index];
-  if (entry.root == k_generated_root) return std::make_unique<TextReader>(generated_);
-  storage::OpenFile file = roots_[entry.root]->open(std::string(source_path(entry)));
+  const std::uint16_t root = origins_[entry.origin].root;
+  if (root == k_generated_root) return std::make_unique<TextReader>(generated_);
+  storage::OpenFile file = roots_[root]->open(source_path(entry));
   const auto& status = file.status();
   if (status.size_bytes != entry.size_bytes || status.mtime_ns != entry.mtime_ns || status.ctime_ns != entry.ctime_ns ||
       status.inode != entry.inode) {
@@ -97,12 +115,9 @@ class Planner {
   Planner(const Roots& roots, const PlanOptions& options, const std::stop_token& stop)
       : roots_(roots), options_(options), stop_(stop), names_(options.on_duplicate), plan_(std::make_unique<Plan>()) {}
 
-  std::unique_ptr<Plan> make(const std::vector<Listed>& list) {
-    for (const Listed& listed : list) {
-      if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "planning was stopped");
-      add(listed);
-    }
-    if (!plan_->missing_.empty()) add_missing_list(list.size());
+  void add(const Listed& listed);
+  std::unique_ptr<Plan> finish() {
+    if (!plan_->missing_.empty()) add_missing_list();
     return std::move(plan_);
   }
 
@@ -110,12 +125,13 @@ class Planner {
   class FolderVisitor;
 
   std::uint16_t root_index(const Listed& listed);
-  std::uint16_t device_index(std::uint64_t device);
-  void add(const Listed& listed);
+  std::uint32_t origin_index(std::string_view bare_name, std::string_view source, std::uint16_t root,
+                             std::uint64_t device);
   void add_folder(const Listed& listed, std::uint16_t root, const storage::FileStatus& status);
   void add_entry(std::string name, std::string_view source, std::uint16_t root, const storage::FileStatus& status);
   void append(std::string_view name, std::string_view source, std::uint16_t root, const storage::FileStatus& status);
-  void add_missing_list(std::size_t listed);
+  void add_missing_list();
+  void require_room() const;
   void note_missing(const Error& error, std::string_view source);
   void warn(std::string text) {
     if (plan_->warnings_.size() < k_warnings_most) plan_->warnings_.push_back(std::move(text));
@@ -125,8 +141,8 @@ class Planner {
   const PlanOptions& options_;
   const std::stop_token& stop_;
   zip::NameSet names_;
+  std::uint64_t listed_ = 0;  // elements of the list
   std::unique_ptr<Plan> plan_;
-  std::uint16_t last_device_ = 0;  // in plan_->devices_
 };
 
 class Planner::FolderVisitor final : public storage::Visitor {
@@ -164,6 +180,8 @@ std::uint16_t Planner::root_index(const Listed& listed) {
 }
 
 void Planner::add(const Listed& listed) {
+  if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "planning was stopped");
+  ++listed_;
   const std::uint16_t root = root_index(listed);
   storage::FileStatus status;
   try {
@@ -216,46 +234,56 @@ void Planner::add_entry(std::string name, std::string_view source, std::uint16_t
   const auto unique = names_.add(name);
   if (unique.repeated) return;
   if (unique.renamed) warn(fmt::format("'{}' is there already: archived as '{}'", name, unique.name));
+  // " (1)" can make a name too long that was not.
+  if (unique.name.size() > zip::k_name_bytes_most) {
+    throw Error(ErrorKind::source_name,
+                fmt::format("source {}:{}: its name in the archive has {} bytes; {} is the most",
+                            plan_->roots_[root]->name(), source, unique.name.size(), zip::k_name_bytes_most));
+  }
+  require_room();
   append(unique.name, source, root, status);
 }
 
-std::uint16_t Planner::device_index(std::uint64_t device) {
-  auto& devices = plan_->devices_;
-  // Nearly always the one before's.
-  if (!devices.empty() && devices[last_device_] == device) return last_device_;
-  const auto index = static_cast<std::size_t>(std::find(devices.begin(), devices.end(), device) - devices.begin());
-  if (index == k_device_unknown) return k_device_unknown;
-  if (index == devices.size()) devices.push_back(device);
-  last_device_ = static_cast<std::uint16_t>(index);
-  return last_device_;
+void Planner::require_room() const {
+  if (plan_->entries_.size() + plan_->missing_.size() >= options_.max_entries) {
+    throw Error(ErrorKind::limit, fmt::format("more than {} entries", options_.max_entries),
+                "publish fewer files, or raise limits.max_entries");
+  }
+}
+
+std::uint32_t Planner::origin_index(std::string_view bare_name, std::string_view source, std::uint16_t root,
+                                    std::uint64_t device) {
+  Plan& plan = *plan_;
+  const std::size_t shared = common_end(bare_name, source);
+  const std::string_view prefix = source.substr(0, source.size() - shared);
+  Plan::Origin origin{0, static_cast<std::uint32_t>(prefix.size()),
+                      static_cast<std::uint32_t>(bare_name.size() - shared), root, device};
+  // Most often it is that of the entry before; the second to the last is, where a single entry was renamed.
+  constexpr std::size_t k_looked_at = 2;
+  const std::size_t known = plan.origins_.size();
+  for (std::size_t back = 1; back <= std::min(known, k_looked_at); ++back) {
+    const Plan::Origin& earlier = plan.origins_[known - back];
+    origin.prefix_at = earlier.prefix_at;
+    if (earlier == origin && plan.text_.at(earlier.prefix_at, earlier.prefix_bytes) == prefix)
+      return static_cast<std::uint32_t>(known - back);
+  }
+  origin.prefix_at = plan.text_.add(prefix);
+  plan.origins_.push_back(origin);
+  return static_cast<std::uint32_t>(known);
 }
 
 void Planner::append(std::string_view name, std::string_view source, std::uint16_t root,
                      const storage::FileStatus& status) {
   Plan& plan = *plan_;
-  if (plan.entries_.size() >= options_.max_entries) {
-    throw Error(ErrorKind::limit, fmt::format("more than {} entries", options_.max_entries),
-                "publish fewer files, or raise limits.max_entries");
-  }
   const bool directory = status.type == storage::FileType::directory;
   Plan::Entry entry;
-  entry.name_at = plan.text_.size();
-  entry.name_bytes = static_cast<std::uint32_t>(name.size());
-  entry.source_bytes = static_cast<std::uint32_t>(source.size());
-  plan.text_ += name;
-  const auto bare = directory ? name.substr(0, name.size() - 1) : name;
-  if (bare.ends_with(source)) {
-    entry.source_at = entry.name_at + bare.size() - source.size();
-  } else {
-    entry.source_at = plan.text_.size();
-    plan.text_ += source;
-  }
+  entry.origin = origin_index(without_slash(name, directory), source, root, status.device);
+  entry.name_at = plan.text_.add(name);
+  entry.name_bytes = static_cast<std::uint16_t>(name.size());
   entry.size_bytes = directory ? 0 : status.size_bytes;
   entry.mtime_ns = status.mtime_ns;
   entry.ctime_ns = status.ctime_ns;
   entry.inode = status.inode;
-  entry.root = root;
-  entry.device = device_index(status.device);
   entry.directory = directory;
   entry.executable = !directory && status.executable;
   plan.entries_.push_back(entry);
@@ -269,13 +297,14 @@ void Planner::append(std::string_view name, std::string_view source, std::uint16
 
 void Planner::note_missing(const Error& error, std::string_view source) {
   if (error.kind() != ErrorKind::source_missing || !options_.skip_missing) throw error;
-  plan_->missing_.emplace_back(source);  // all of them: as many as the list has elements, at most
+  require_room();
+  plan_->missing_.emplace_back(source);
 }
 
-void Planner::add_missing_list(std::size_t listed) {
+void Planner::add_missing_list() {
   if (plan_->entries_.empty()) {
     throw Error(ErrorKind::empty,
-                fmt::format("none of the {} listed sources exists; the first is {}", listed, plan_->missing_.front()),
+                fmt::format("none of the {} listed sources exists; the first is {}", listed_, plan_->missing_.front()),
                 "put them there and publish again");
   }
   std::string& text = plan_->generated_;
@@ -290,7 +319,16 @@ void Planner::add_missing_list(std::size_t listed) {
 
 std::unique_ptr<Plan> make_plan(const std::vector<Listed>& list, const Roots& roots, const PlanOptions& options,
                                 const std::stop_token& stop) {
-  return Planner(roots, options, stop).make(list);
+  Planner planner(roots, options, stop);
+  for (const Listed& listed : list) planner.add(listed);
+  return planner.finish();
+}
+
+std::unique_ptr<Plan> make_plan(std::string_view files_json, const Roots& roots, const PlanOptions& options,
+                                const std::stop_token& stop) {
+  Planner planner(roots, options, stop);
+  for_each_listed(files_json, [&](const Listed& listed) { planner.add(listed); });
+  return planner.finish();
 }
 
 }  // namespace zipmodule::archive

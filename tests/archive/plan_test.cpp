@@ -1,5 +1,8 @@
 #include "archive/plan.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <string>
@@ -81,6 +84,82 @@ TEST_CASE("an entry's source is opened, whatever its name in the archive became"
   }
 }
 
+TEST_CASE("every source is found again from its name, wherever it went and however it was renamed") {
+  const Content content;
+  content.site.file("default/album/album/a.txt");
+  const auto plan = content.site.plan(R"([{"source": "album"}, {"source": "album/", "destination": "album"},
+      {"source": "album/album/", "destination": "x/album"}, {"source": "album", "name": "lbum"},
+      {"source": "media:", "destination": "album"}, {"source": "album/a.txt", "name": "a"}])");
+  Names sources;
+  for (std::size_t i = 0; i < plan->size(); ++i)
+    sources.push_back(fmt::format("{} < {}", plan->at(i).name, plan->source_name(i)));
+  CHECK(sources == Names{"album/ < default:album",
+                         "album/a.txt < default:album/a.txt",
+                         "album/album/ < default:album/album",
+                         "album/album/a.txt < default:album/album/a.txt",
+                         "album/b.txt < default:album/b.txt",
+                         "album/sub/ < default:album/sub",
+                         "album/sub/c.txt < default:album/sub/c.txt",
+                         "album/void/ < default:album/void",
+                         "album/a (1).txt < default:album/a.txt",
+                         "album/album/a (1).txt < default:album/album/a.txt",
+                         "album/b (1).txt < default:album/b.txt",
+                         "album/sub/c (1).txt < default:album/sub/c.txt",
+                         "x/album/a.txt < default:album/album/a.txt",
+                         "lbum/ < default:album",
+                         "lbum/a.txt < default:album/a.txt",
+                         "lbum/album/ < default:album/album",
+                         "lbum/album/a.txt < default:album/album/a.txt",
+                         "lbum/b.txt < default:album/b.txt",
+                         "lbum/sub/ < default:album/sub",
+                         "lbum/sub/c.txt < default:album/sub/c.txt",
+                         "lbum/void/ < default:album/void",
+                         "album/cover.jpg < media:cover.jpg",
+                         "a < default:album/a.txt"});
+}
+
+TEST_CASE("a hundred thousand entries of one folder are planned in order, in the memory that is promised") {
+  const Content content;
+  const fs::path folder = content.site.dir / "default/a folder with a name of its own/many";
+  fs::create_directories(folder);
+  constexpr std::size_t k_files = 100'000;
+  for (std::size_t i = 0; i < k_files; ++i)
+    Fd(::open((folder / fmt::format("{:06}", i)).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  const auto in_use = [] {
+    const auto info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const auto before = in_use();
+  const auto plan =
+      content.site.plan(R"([{"source": "a folder with a name of its own/many/", "destination": "many"}])");
+  const auto after = in_use();
+  REQUIRE(plan->size() == k_files);
+  for (std::size_t i = 0; i < k_files; i += 997) {
+    REQUIRE(plan->at(i).name == fmt::format("many/{:06}", i));
+    REQUIRE(plan->source_name(i) == fmt::format("default:a folder with a name of its own/many/{:06}", i));
+  }
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their allocators don't tell
+  const std::size_t name_bytes = std::string_view("many/000000").size();
+  CHECK(after - before > k_files * (48 + name_bytes));
+  CHECK(after - before < k_files * (52 + name_bytes));
+#endif
+}
+
+TEST_CASE("a name that a rename would make too long is an error that names the source") {
+  const Content content;
+  const std::string deep = [] {
+    std::string path;
+    while (path.size() < 65'500) path += std::string(99, 'd') + "/";
+    return path + std::string(65'535 - path.size() - 1, 'd');
+  }();
+  const std::string json = fmt::format(
+      R"([{{"source": "cover.jpg", "name": "c", "destination": "{0}"}}, {{"source": "cover.jpg", "name": "c", "destination": "{0}"}}])",
+      deep.substr(0, 65'533));
+  const Error error = error_of([&] { content.site.plan(json); });
+  CHECK(error.kind() == ErrorKind::source_name);
+  CHECK_THAT(error.what(), Contains("default:cover.jpg"));
+}
+
 TEST_CASE("a source that changed after it was listed is not opened") {
   const Content content;
   const auto plan = content.site.plan(R"([{"source": "album/"}])");
@@ -159,6 +238,17 @@ TEST_CASE("with 'skip' what is missing is listed in an entry of its own, by 'roo
   reader->require_unchanged();
   CHECK_THAT(text, Contains("\nmedia:gone.jpg\n") && Contains("\ndefault:album/dangling\n") &&
                        Contains("\ndefault:none/at/all\n"));
+}
+
+TEST_CASE("what is missing counts as an entry, so that its list is bounded too") {
+  Content content;
+  content.site.options.skip_missing = true;
+  content.site.options.max_entries = 2;
+  CHECK(content.site.names(R"([{"source": "gone"}, {"source": "cover.jpg"}])") ==
+        Names{"cover.jpg", std::string(k_missing_entry)});
+  const Error error =
+      error_of([&] { content.site.plan(R"([{"source": "gone"}, {"source": "cover.jpg"}, {"source": "gone too"}])"); });
+  CHECK(error.kind() == ErrorKind::limit);
 }
 
 TEST_CASE("with 'skip' the list of what is missing gives way to a source of its name") {
