@@ -173,18 +173,29 @@ const BaseArchive::Known* BaseArchive::find(std::size_t index) {
   return nullptr;
 }
 
-std::optional<BaseArchive::Place> BaseArchive::place_of(const Known& known, const zip::EntryView& entry) const {
-  // As the writer would make it at that place.
-  thread_local std::vector<std::byte> expected;
+bool BaseArchive::has_header(std::uint64_t offset, const std::vector<std::byte>& expected) const {
   thread_local std::vector<std::byte> found;
-  expected.resize(zip::local_header_size(entry));
-  zip::encode_local_header(entry, {known.offset, known.compressed_bytes, known.crc, known.method}, expected);
   found.resize(expected.size());
-  const auto n = pread_full(file_.fd, found, known.offset);
+  const auto n = pread_full(file_.fd, found, offset);
   if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file_.path, errno_text(errno)));
-  const bool ours = n == static_cast<ssize_t>(found.size()) && found == expected;
-  Place place{known.offset + expected.size(), true};
-  if (!ours) {
+  return n == static_cast<ssize_t>(found.size()) && found == expected;
+}
+
+std::optional<BaseArchive::Place> BaseArchive::place_of(const Known& known, const zip::EntryView& entry) const {
+  thread_local std::vector<std::byte> expected;
+  const auto expect = [&](std::size_t bytes) {
+    expected.assign(bytes, std::byte{0});
+    zip::encode_local_header(entry, {known.offset, known.compressed_bytes, known.crc, known.method}, expected);
+    return has_header(known.offset, expected);
+  };
+  const std::size_t header_bytes = zip::local_header_size(entry);
+  const std::size_t aligned_bytes = header_bytes + zip::padding_at(known.offset + header_bytes);
+  Place place;
+  if (expect(header_bytes)) {
+    place = {known.offset + header_bytes, Header::ours};
+  } else if (aligned_bytes > header_bytes && expect(aligned_bytes)) {
+    place = {known.offset + aligned_bytes, Header::ours_aligned};
+  } else {
     zip::CentralRecord record;
     record.offset = known.offset;
     record.compressed_bytes = known.compressed_bytes;
@@ -194,7 +205,7 @@ std::optional<BaseArchive::Place> BaseArchive::place_of(const Known& known, cons
     record.flags = known.flags;
     const auto [data, name] = zip::read_named_header(file_, record);
     if (!record_ && name != entry.name) return std::nullopt;  // another name of the same hash
-    place = {data, false};
+    place = {data, Header::other};
   }
   if (place.data > data_end_ || known.compressed_bytes > data_end_ - place.data) {
     throw Error(ErrorKind::corrupt, fmt::format("{}: an entry reaches into the central directory", file_.path));
@@ -202,11 +213,11 @@ std::optional<BaseArchive::Place> BaseArchive::place_of(const Known& known, cons
   return place;
 }
 
-bool BaseArchive::must_check(std::size_t index, const Known& known, bool ours) const noexcept {
+bool BaseArchive::must_check(std::size_t index, const Known& known, bool foreign) const noexcept {
   if (known.compressed_bytes == 0) return false;
-  // Without a record, only the header tells who wrote the data.
-  if (!ours && !record_) return true;
+  if (foreign) return true;
   if (verify_ != VerifyReuse::sample) return verify_ == VerifyReuse::always;
+  // Any one in 32, but the same at every run.
   return ((index + 1) * 0x9E3779B97F4A7C15U ^ known.crc * 0xC2B2AE3D27D4EB4FU) >> 32U <
          (std::uint64_t{1} << 32U) / k_sample_of;
 }
@@ -217,31 +228,35 @@ std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
   const zip::EntryView entry = plan_.at(index);
   const auto place = place_of(*known, entry);
   if (!place) return std::nullopt;
-  const bool foreign = !place->ours && !record_;
+  // Without a record, only the header tells who wrote the data.
+  const bool foreign = place->header == Header::other && !record_;
   if (foreign && known->method == zip::Method::deflated && known->size_bytes > zip::k_portable_check_bytes) {
     return std::nullopt;
   }
-  if (entry.size_bytes == 0 && !place->ours) return std::nullopt;
+  if (entry.size_bytes == 0 && place->header != Header::ours) return std::nullopt;
   zip::RawData raw;
   raw.reader = std::make_unique<RangeReader>(file_, place->data, opened_);
   raw.compressed_bytes = known->compressed_bytes;
   raw.crc = known->crc;
   raw.method = known->method;
-  raw.header_too = place->ours;
-  if (must_check(index, *known, place->ours)) {
-    zip::CentralRecord record;
-    record.name = std::string(entry.name);
-    record.compressed_bytes = known->compressed_bytes;
-    record.size_bytes = known->size_bytes;
-    record.crc = known->crc;
-    record.method = static_cast<std::uint16_t>(known->method);
-    raw.check = [this, record = std::move(record), data = place->data, foreign] {
-      zip::verify_data(file_, record, data, {});
-      if (foreign) zip::require_portable(file_, record, data);
-    };
-  }
+  raw.header_too = place->header == Header::ours;
+  if (must_check(index, *known, foreign)) raw.check = check_of(*known, entry, place->data, foreign);
   reused_[index] = true;
   return raw;
+}
+
+std::function<void()> BaseArchive::check_of(const Known& known, const zip::EntryView& entry, std::uint64_t data,
+                                            bool foreign) const {
+  zip::CentralRecord record;
+  record.name = std::string(entry.name);
+  record.compressed_bytes = known.compressed_bytes;
+  record.size_bytes = known.size_bytes;
+  record.crc = known.crc;
+  record.method = static_cast<std::uint16_t>(known.method);
+  return [this, record = std::move(record), data, foreign] {
+    zip::verify_data(file_, record, data, {});
+    if (foreign) zip::require_portable(file_, record, data);
+  };
 }
 
 std::uint64_t BaseArchive::reused() const noexcept {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,13 +74,18 @@ class BaseArchive final : public zip::Content {
   bool same_as_planned(const zip::CentralRecord& record, std::uint64_t number);
   const Known* find(std::size_t index);
   bool matches(const Known& known, std::size_t index, const std::optional<SourceIdentity>& identity);
-  // Where the entry's data begins. `ours`: whether its header is the one that the writer would make for this entry.
+  // Whose local header it is: the one that the writer would make for this entry at that place, the same made longer so that
+  // the data is aligned, or any other that agrees with the central directory.
+  enum class Header { ours, ours_aligned, other };
   struct Place {
-    std::uint64_t data = 0;
-    bool ours = false;
+    std::uint64_t data = 0;  // where the entry's data begins
+    Header header = Header::other;
   };
+  bool has_header(std::uint64_t offset, const std::vector<std::byte>& expected) const;
   std::optional<Place> place_of(const Known& known, const zip::EntryView& entry) const;
-  bool must_check(std::size_t index, const Known& known, bool ours) const noexcept;
+  std::function<void()> check_of(const Known& known, const zip::EntryView& entry, std::uint64_t data,
+                                 bool foreign) const;
+  bool must_check(std::size_t index, const Known& known, bool foreign) const noexcept;
 
   const Plan& plan_;
   zip::Content& content_;
