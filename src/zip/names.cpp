@@ -64,6 +64,18 @@ Error both_file_and_folder(std::string_view name) {
           "give one of them another destination or name"};
 }
 
+// A suffix, or that of a folder above, can be what is too much for the header's 16-bit length.
+void require_fitting(std::string_view final_name, std::string_view name) {
+  if (final_name.size() <= k_name_bytes_most) return;
+  auto shown = std::min<std::size_t>(name.size(), 200);
+  while (shown < name.size() && (static_cast<unsigned char>(name[shown]) & 0xC0U) == 0x80) --shown;  // whole characters
+  throw Error(
+      ErrorKind::source_name,
+      fmt::format("'{}...' can't be told apart from another entry: its name would have {} bytes; {} is the most",
+                  name.substr(0, shown), final_name.size(), k_name_bytes_most),
+      "publish it under a shorter name");
+}
+
 // Splits "a/b/c.txt" into "a/b/" and "c.txt", and "a/b/" into "a/" and "b/".
 std::pair<std::string_view, std::string_view> split(std::string_view name) noexcept {
   const auto slash = without_slash(name).rfind('/');
@@ -213,6 +225,7 @@ const std::string& NameSet::final_folder(std::string_view folder) {
 NameSet::Result NameSet::add(std::string_view name) {
   if (name.ends_with('/')) {
     const std::string& final_name = final_folder(name);
+    require_fitting(final_name, name);
     const bool repeated = !folders_.mark(fingerprint_of(name));
     return {final_name, final_name != name, repeated};
   }
@@ -227,6 +240,7 @@ NameSet::Result NameSet::add(std::string_view name) {
     final_name = unused(final_name.substr(0, parent_bytes), leaf, false);
     taken_.insert(key(final_name), false);
   }
+  require_fitting(final_name, name);
   const bool renamed = final_name != name;
   return {std::move(final_name), renamed, false};
 }

@@ -41,7 +41,7 @@ class NameSet {
     bool repeated = false;  // a directory that is in the archive already: leave the entry out
   };
   // `name` passed name_problem. Throws Error{name_conflict} naming it where a name is both file and directory, or where
-  // it is a duplicate and OnDuplicate::fail was chosen.
+  // it is a duplicate and OnDuplicate::fail was chosen; Error{source_name} where the name of its own would be too long.
   Result add(std::string_view name);
 
  private:

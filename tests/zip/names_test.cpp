@@ -194,6 +194,24 @@ TEST_CASE("a rename never takes a name that is there, whatever the names look li
   CHECK(std::set<std::string>(result.begin(), result.end()).size() == names.size());
 }
 
+TEST_CASE("a name that would be too long with its suffix, or that of a folder above, is an error") {
+  const auto kind_of = [](const std::vector<std::string>& names) {
+    try {
+      added(names);
+    } catch (const Error& error) {
+      CHECK(std::string(error.what()).size() < 400);
+      return error.kind();
+    }
+    return ErrorKind::internal;
+  };
+  const std::string longest(65'535, 'x');
+  CHECK(kind_of({longest, longest}) == ErrorKind::source_name);
+  CHECK(kind_of({longest.substr(1) + '/', std::string(65'534, 'X') + '/'}) == ErrorKind::source_name);
+  CHECK(kind_of({"a/", "A/" + longest.substr(2)}) == ErrorKind::source_name);
+  const std::string fitting = longest.substr(4);
+  CHECK(added({fitting, fitting}).back() == fitting + " (1)");
+}
+
 TEST_CASE("a hundred thousand equal names take less than seconds") {
   NameSet set(OnDuplicate::rename);
   const auto begin = std::chrono::steady_clock::now();
