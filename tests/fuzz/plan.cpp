@@ -1,7 +1,12 @@
 #include "plan.hpp"
 
+#include <utf8proc.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
+#include <map>
+#include <set>
 
 #include "base/error.hpp"
 #include "content.hpp"
@@ -31,6 +36,8 @@ std::string make_component(FuzzedDataProvider& input) {
                                              "\U0001f642.png",
                                              "stra\u00dfe",
                                              std::string(300, 'n')};
+  // Rare: such a name costs as much as all the others.
+  if (input.ConsumeIntegralInRange<int>(0, 99) == 1) return std::string(65'530, 'n');
   if (input.ConsumeBool()) return input.PickValueInArray(k_components);
   return input.ConsumeRandomLengthString(12);
 }
@@ -44,7 +51,8 @@ std::string make_name(FuzzedDataProvider& input, bool directory) {
   if (!zip::name_problem(name) && name.ends_with('/') == directory) {
     const std::string portable = zip::portable_name(name);
     require(!zip::windows_problem(portable), "a portable name is one that Windows can't create");
-    require(!zip::name_problem(portable), "a portable name may not stand in an archive");
+    require(portable.size() > zip::k_name_bytes_most || !zip::name_problem(portable),
+            "a portable name may not stand in an archive");
     return name;
   }
   return directory ? "plain/" : "plain";
@@ -77,6 +85,35 @@ MemoryEntry make_entry(FuzzedDataProvider& input) {
   return entry;
 }
 
+// As Windows and macOS compare names.
+std::string folded(std::string_view name) {
+  if (name.ends_with('/')) name.remove_suffix(1);
+  utf8proc_uint8_t* out = nullptr;
+  const auto size =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(name.data()), static_cast<utf8proc_ssize_t>(name.size()),
+                   &out, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD));
+  require(size >= 0, "a name can't be folded");
+  std::string result(reinterpret_cast<const char*>(out), static_cast<std::size_t>(size));
+  std::free(out);
+  return result;
+}
+
+// No two entries and no two folders would be one file elsewhere, listed or not, and no file is a folder.
+void require_distinct(const std::vector<MemoryEntry>& entries) {
+  std::set<std::string> seen;
+  std::map<std::string, std::string> folders;  // folded, as spelled
+  for (const auto& entry : entries) {
+    require(seen.insert(folded(entry.name)).second, "two entries have one name");
+    for (auto slash = entry.name.find('/'); slash != std::string::npos; slash = entry.name.find('/', slash + 1)) {
+      const std::string folder = entry.name.substr(0, slash);
+      require(folders.emplace(folded(folder), folder).first->second == folder, "one folder is spelled in two ways");
+    }
+  }
+  for (const auto& entry : entries) {
+    require(entry.directory || !folders.contains(folded(entry.name)), "a name is both a file and a folder");
+  }
+}
+
 // Adds the entry under a name that no other has.
 bool add_named(zip::NameSet& names, MemoryEntry entry, std::vector<MemoryEntry>& entries) {
   try {
@@ -85,7 +122,8 @@ bool add_named(zip::NameSet& names, MemoryEntry entry, std::vector<MemoryEntry>&
     require(!zip::name_problem(named.name), "a unique name may not stand in an archive");
     entry.name = std::move(named.name);
   } catch (const Error& error) {
-    require(error.kind() == ErrorKind::name_conflict, "a name of good letters is refused");
+    const bool too_long = error.kind() == ErrorKind::source_name && entry.name.size() > 65'000;
+    require(error.kind() == ErrorKind::name_conflict || too_long, "a name of good letters is refused");
     return false;
   }
   entries.push_back(std::move(entry));
@@ -100,6 +138,7 @@ std::vector<MemoryEntry> make_tree(FuzzedDataProvider& input) {
   for (auto i = input.ConsumeIntegralInRange<std::size_t>(0, k_entries_most); i > 0; --i) {
     add_named(names, make_entry(input), entries);
   }
+  require_distinct(entries);
   return entries;
 }
 
@@ -121,6 +160,7 @@ NextTree make_next_tree(FuzzedDataProvider& input, const std::vector<MemoryEntry
   for (auto i = input.ConsumeIntegralInRange<int>(0, 3); i > 0; --i) {
     if (add_named(names, make_entry(input), next.entries)) next.kept_from.push_back(std::nullopt);
   }
+  require_distinct(next.entries);
   return next;
 }
 
