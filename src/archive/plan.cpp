@@ -208,8 +208,12 @@ void Planner::add_folder(const Listed& listed, std::uint16_t root, const storage
     prefix = join(prefix, listed.name.empty() ? last_component(listed.path) : std::string_view(listed.name));
     add_entry(prefix, listed.path, root, status);
   }
+  storage::WalkLimits limits;
+  limits.max_depth = options_.max_depth;
+  // Every name becomes an entry or is missing, but for the excluded file.
+  limits.max_names = options_.max_entries + (options_.excluded ? 1 : 0);
   FolderVisitor visitor(*this, root, listed.path, std::move(prefix));
-  plan_->roots_[root]->walk(listed.path, options_.max_depth, stop_, visitor);
+  plan_->roots_[root]->walk(listed.path, limits, stop_, visitor);
 }
 
 void Planner::add_entry(std::string name, std::string_view source, std::uint16_t root,

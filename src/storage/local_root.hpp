@@ -56,7 +56,14 @@ class OpenFile {
   std::string name_;  // "root:path", for messages
 };
 
-// Called by walk for what it finds, in order.
+// What a walk may not exceed, and what it may use.
+struct WalkLimits {
+  unsigned max_depth = 100;             // folders below each other, the walked one included
+  std::uint64_t max_names = 1'000'000;  // held at once, of the folders on the way: no more than there can be entries
+  unsigned threads = 3;                 // that read folders ahead, beside the caller; see walk.hpp for the figures
+};
+
+// Called by walk for what it finds, in order, by the thread that called it.
 class Visitor {
  public:
   virtual ~Visitor() = default;
@@ -81,12 +88,14 @@ class LocalRoot {
   FileStatus status(const std::string& path) const;
   // Never blocks on a FIFO. Throws also Error{source_type} for a directory.
   OpenFile open(const std::string& path) const;
-  // Visits everything below the folder `path`, sorted bytewise by full path (a directory as if it ended in '/').
-  // Throws Error{limit} below `max_depth` folders, Error{stopped}.
-  void walk(const std::string& path, unsigned max_depth, const std::stop_token& stop, Visitor& visitor) const;
+  // Visits everything below the folder `path`, sorted bytewise by full path (a directory as if it ended in '/'), in the
+  // same order with any number of threads. Folders may have been read a little before they are found. What becomes a
+  // folder, or no folder, while it is listed is a problem: Error{source_changed}.
+  // Throws Error{limit}, where there are too many names as soon as they are read, and Error{stopped}.
+  void walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop, Visitor& visitor) const;
 
  private:
-  class Walk;
+  friend class Folder;
 
   Fd open_path(const std::string& path, int flags) const;
   std::string full_name(const std::string& path) const { return name_ + ":" + path; }

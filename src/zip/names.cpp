@@ -21,6 +21,7 @@ bool is_ascii(std::string_view text) noexcept {
 char ascii_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool is_utf8(std::string_view text) noexcept {
+  if (is_ascii(text)) return true;
   const auto* p = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   auto left = static_cast<utf8proc_ssize_t>(text.size());
   while (left > 0) {

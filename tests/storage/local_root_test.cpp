@@ -275,6 +275,8 @@ TEST_CASE("a time that nanoseconds in 64 bits can't hold is the nearest one that
 
 // --- walks ---------------------------------------------------------------------------------------------------------
 
+const WalkLimits k_limits;
+
 class Recorder final : public Visitor {
  public:
   void found(const std::string& path, const FileStatus& status) override {
@@ -297,7 +299,7 @@ TEST_CASE("a walk goes bytewise by full path, folders before what is in them") {
     write_file(dir / "r" / name, "x");
   fs::create_directories(dir / "r/a/empty");
   Recorder recorder;
-  LocalRoot("r", dir / "r", "").walk("", 100, {}, recorder);
+  LocalRoot("r", dir / "r", "").walk("", k_limits, {}, recorder);
   auto sorted = recorder.seen;
   std::sort(sorted.begin(), sorted.end());
   CHECK(recorder.seen == sorted);
@@ -311,7 +313,7 @@ TEST_CASE("a walk tells what it can't list, by kind and name, and goes on") {
   const Site site;
   fs::remove_all(site.dir / "root/store");
   Recorder recorder;
-  site.root().walk("", 100, {}, recorder);
+  site.root().walk("", k_limits, {}, recorder);
   CHECK(recorder.seen == std::vector<std::string>{"file", "folder/", "folder/deeper/", "folder/deeper/deepest",
                                                   "folder/inner", "folder/to_file", "to_folder/", "to_folder/deeper/",
                                                   "to_folder/deeper/deepest", "to_folder/inner", "to_folder/to_file",
@@ -331,9 +333,9 @@ TEST_CASE("a walk tells what it can't list, by kind and name, and goes on") {
 TEST_CASE("a walk that comes upon the store, directly or by symlink, ends with an error") {
   const Site site;
   Recorder recorder;
-  CHECK(kind_of([&] { site.root().walk("", 100, {}, recorder); }) == ErrorKind::source_outside);
-  CHECK(kind_of([&] { site.root().walk("store/builds", 100, {}, recorder); }) == ErrorKind::source_outside);
-  CHECK(kind_of([&] { site.root().walk("into_store", 100, {}, recorder); }) == ErrorKind::source_outside);
+  CHECK(kind_of([&] { site.root().walk("", k_limits, {}, recorder); }) == ErrorKind::source_outside);
+  CHECK(kind_of([&] { site.root().walk("store/builds", k_limits, {}, recorder); }) == ErrorKind::source_outside);
+  CHECK(kind_of([&] { site.root().walk("into_store", k_limits, {}, recorder); }) == ErrorKind::source_outside);
 }
 
 TEST_CASE("a symlink to a folder above is an error, not a walk without end") {
@@ -342,7 +344,7 @@ TEST_CASE("a symlink to a folder above is an error, not a walk without end") {
   fs::create_symlink("../../a", dir / "r/a/b/up");
   Recorder recorder;
   std::string text;
-  CHECK(kind_of([&] { LocalRoot("r", dir / "r", "").walk("", 100, {}, recorder); }, &text) ==
+  CHECK(kind_of([&] { LocalRoot("r", dir / "r", "").walk("", k_limits, {}, recorder); }, &text) ==
         ErrorKind::source_unreadable);
   CHECK_THAT(text, Contains("r:a/b/up"));
 }
@@ -352,10 +354,13 @@ TEST_CASE("a walk ends at the depth it was given, and no sooner") {
   write_file(dir / "r/1/2/3/file", "x");
   const LocalRoot root("r", dir / "r", "");
   Recorder recorder;
-  root.walk("", 4, {}, recorder);
+  WalkLimits limits;
+  limits.max_depth = 4;
+  root.walk("", limits, {}, recorder);
   CHECK(recorder.seen.size() == 4);
+  limits.max_depth = 3;
   std::string text;
-  CHECK(kind_of([&] { root.walk("", 3, {}, recorder); }, &text) == ErrorKind::limit);
+  CHECK(kind_of([&] { root.walk("", limits, {}, recorder); }, &text) == ErrorKind::limit);
   CHECK_THAT(text, Contains("r:1/2/3") && Contains("3 folders"));
 }
 
@@ -364,7 +369,7 @@ TEST_CASE("a walk stops when it is told") {
   std::stop_source stop;
   Recorder recorder;
   recorder.on_found = [&](const std::string&) { stop.request_stop(); };
-  CHECK(kind_of([&] { site.root().walk("folder", 100, stop.get_token(), recorder); }) == ErrorKind::stopped);
+  CHECK(kind_of([&] { site.root().walk("folder", k_limits, stop.get_token(), recorder); }) == ErrorKind::stopped);
 }
 
 TEST_CASE("a folder replaced by a symlink during a walk is not followed") {
@@ -376,7 +381,7 @@ TEST_CASE("a folder replaced by a symlink during a walk is not followed") {
     fs::rename(site.dir / "root/folder", site.dir / "root/moved");
     site.link("moved", "root/folder");
   };
-  site.root().walk("", 100, {}, recorder);
+  site.root().walk("", k_limits, {}, recorder);
   CHECK(std::find(recorder.seen.begin(), recorder.seen.end(), "folder/inner") == recorder.seen.end());
 }
 
@@ -391,10 +396,147 @@ TEST_CASE("a folder of ten thousand files is walked in order, and leaves no desc
   };
   const auto before = open_files();
   Recorder recorder;
-  root.walk("", 5, {}, recorder);
+  root.walk("", k_limits, {}, recorder);
   CHECK(recorder.seen.size() == 10'000);
   CHECK(std::is_sorted(recorder.seen.begin(), recorder.seen.end()));
   CHECK(open_files() == before);
+}
+
+// 600 folders of files, in two levels: more than the caller of a walk reads by itself. Symlinks and empty folders among them.
+void write_many_folders(const fs::path& top) {
+  for (int i = 0; i < 20; ++i) {
+    for (int j = 0; j < 30; ++j) {
+      const fs::path folder = top / fmt::format("{}{}", i % 3 == 0 ? "a-" : "a", i) / fmt::format("b{}", j * 7919 % 31);
+      fs::create_directories(folder);
+      for (int k = 0; k < j % 5; ++k) Fd(::open((folder / fmt::format("f{}", k)).c_str(), O_WRONLY | O_CREAT, 0644));
+    }
+    fs::create_symlink(fmt::format("a{}/b1", (i + 1) % 20), top / fmt::format("link{}", i));
+  }
+}
+
+TEST_CASE("a walk finds the same in the same order with any number of threads, and leaves no descriptor open") {
+  const TempDir dir("walk");
+  write_many_folders(dir / "r");
+  const LocalRoot root("r", dir / "r", "");
+  const auto open_files = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+  };
+  const auto before = open_files();
+  WalkLimits limits;
+  limits.threads = 0;
+  Recorder alone;
+  root.walk("", limits, {}, alone);
+  CHECK(std::is_sorted(alone.seen.begin(), alone.seen.end()));
+  CHECK(alone.seen.size() > 600 + 1200);
+  CHECK_FALSE(alone.problems.empty());
+  for (unsigned threads : {1U, 2U, 8U, 1U, 2U, 8U}) {
+    limits.threads = threads;
+    Recorder recorder;
+    root.walk("", limits, {}, recorder);
+    CHECK(recorder.seen == alone.seen);
+    CHECK(recorder.problems == alone.problems);
+  }
+  CHECK(open_files() == before);
+}
+
+TEST_CASE(
+    "a walk with threads ends at the first error in its order, when it is told to stop, and where its visitor throws") {
+  const TempDir dir("walk");
+  write_many_folders(dir / "r");
+  fs::create_symlink("..", dir / "r/a19/b9/up");
+  fs::create_symlink("..", dir / "r/a5/b9/up");
+  const LocalRoot root("r", dir / "r", "");
+  std::string text;
+  Recorder recorder;
+  CHECK(kind_of([&] { root.walk("", k_limits, {}, recorder); }, &text) == ErrorKind::source_unreadable);
+  CHECK_THAT(text, Contains("r:a19/b9/up"));
+  CHECK(recorder.seen.back() == "a19/b9/up/");
+
+  std::stop_source stop;
+  recorder.on_found = [&](const std::string& path) {
+    if (path == "a10/b12") stop.request_stop();
+  };
+  CHECK(kind_of([&] { root.walk("", k_limits, stop.get_token(), recorder); }) == ErrorKind::stopped);
+  CHECK(recorder.seen.back() == "a10/b12/");
+
+  recorder.on_found = [&](const std::string& path) {
+    if (path == "a10/b12") throw Error(ErrorKind::limit, "enough");
+  };
+  CHECK(kind_of([&] { root.walk("", k_limits, {}, recorder); }, &text) == ErrorKind::limit);
+  CHECK(text == "enough");
+}
+
+TEST_CASE(
+    "folders that are read ahead are removed, moved and replaced meanwhile: a problem by name, or what was there") {
+  const TempDir dir("walk");
+  write_many_folders(dir / "r");
+  write_file(dir / "outside/secret", "x");
+  const LocalRoot root("r", dir / "r", "");
+  Recorder recorder;
+  recorder.on_found = [&](const std::string& path) {
+    if (path != "a1/b10") return;
+    for (int i = 10; i < 20; ++i) {
+      for (const char* name : {"a-", "a"}) {
+        const fs::path folder = dir / "r" / fmt::format("{}{}", name, i);
+        if (!fs::exists(folder)) continue;
+        fs::rename(folder, dir / "outside" / folder.filename());
+        if (i % 2 == 0) fs::create_symlink(dir / "outside", folder);
+      }
+    }
+  };
+  root.walk("", k_limits, {}, recorder);
+  CHECK(std::is_sorted(recorder.seen.begin(), recorder.seen.end()));
+  CHECK(std::find_if(recorder.seen.begin(), recorder.seen.end(),
+                     [](const std::string& path) { return path.ends_with("secret"); }) == recorder.seen.end());
+  CHECK_FALSE(recorder.problems.empty());
+}
+
+TEST_CASE(
+    "a folder that changes while it is listed: what vanished is missing, what became a folder or none has changed") {
+  const TempDir dir("walk");
+  // The second batch of names gets its status after the first was found.
+  for (int i = 0; i < 3'000; ++i) write_file(dir / "r" / fmt::format("f{:04}", i), "x");
+  fs::create_directories(dir / "r/f2800x");
+  write_file(dir / "r/g/inner", "x");
+  Recorder recorder;
+  recorder.on_found = [&](const std::string& path) {
+    if (path != "f0000") return;
+    fs::remove(dir / "r/f2500");
+    fs::remove(dir / "r/f2600");
+    fs::create_directory(dir / "r/f2600");
+    fs::remove(dir / "r/f2700");
+    fs::create_symlink("g", dir / "r/f2700");
+    fs::remove(dir / "r/f2800x");
+    write_file(dir / "r/f2800x", "x");
+    fs::rename(dir / "r/g", dir / "r/h");
+    fs::create_symlink("h", dir / "r/g");
+    write_file(dir / "r/z", "came too late");
+  };
+  LocalRoot("r", dir / "r", "").walk("", k_limits, {}, recorder);
+  CHECK(recorder.seen.size() == 3'000 - 3);
+  CHECK(std::is_sorted(recorder.seen.begin(), recorder.seen.end()));
+  REQUIRE(recorder.problems.size() == 5);
+  CHECK_THAT(recorder.problems[0], Catch::Matchers::StartsWith("source_missing: source r:f2500"));
+  for (std::size_t i = 1; i < 5; ++i) CHECK_THAT(recorder.problems[i], Catch::Matchers::StartsWith("source_changed"));
+  CHECK_THAT(recorder.problems[4], Contains("r:g "));
+}
+
+TEST_CASE("a folder of more names than may be held is refused while it is listed, before any is found") {
+  const TempDir dir("walk");
+  fs::create_directories(dir / "r/many");
+  for (int i = 0; i < 5'000; ++i) Fd(::open((dir / "r/many" / std::to_string(i)).c_str(), O_WRONLY | O_CREAT, 0644));
+  const LocalRoot root("r", dir / "r", "");
+  WalkLimits limits;
+  limits.max_names = 5'001;
+  Recorder recorder;
+  root.walk("", limits, {}, recorder);
+  CHECK(recorder.seen.size() == 5'001);
+  recorder.seen.clear();
+  limits.max_names = 5'000;
+  std::string text;
+  CHECK(kind_of([&] { root.walk("", limits, {}, recorder); }, &text) == ErrorKind::limit);
+  CHECK_THAT(text, Contains("r:many") && Contains("5000"));
+  CHECK(recorder.seen == std::vector<std::string>{"many/"});
 }
 
 // --- without openat2 -----------------------------------------------------------------------------------------------
@@ -421,12 +563,29 @@ TEST_CASE("without openat2 plain files are read, and every symlink and '..' is r
   });
 }
 
+TEST_CASE("without openat2 a walk with threads finds the same as one without") {
+  const TempDir dir("walk");
+  write_many_folders(dir / "r");
+  without_openat2([&] {
+    const LocalRoot root("r", dir / "r", "");
+    WalkLimits limits;
+    limits.threads = 0;
+    Recorder alone;
+    root.walk("", limits, {}, alone);
+    Recorder recorder;
+    root.walk("", k_limits, {}, recorder);
+    CHECK(recorder.seen == alone.seen);
+    CHECK(recorder.problems == alone.problems);
+    CHECK(recorder.problems.size() == 20);
+  });
+}
+
 TEST_CASE("without openat2 a walk lists plain files and tells every symlink") {
   const Site site;
   fs::remove_all(site.dir / "root/store");
   without_openat2([&] {
     Recorder recorder;
-    site.root().walk("", 100, {}, recorder);
+    site.root().walk("", k_limits, {}, recorder);
     CHECK(recorder.seen ==
           std::vector<std::string>{"file", "folder/", "folder/deeper/", "folder/deeper/deepest", "folder/inner"});
     CHECK(recorder.problems.size() == 13);

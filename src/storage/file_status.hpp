@@ -1,0 +1,19 @@
+// What the system says of files, as values and errors of this folder. Private to src/storage.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <string>
+
+#include "base/error.hpp"
+#include "storage/local_root.hpp"
+
+namespace zipmodule::storage {
+
+FileStatus to_status(const struct stat& s) noexcept;
+
+// `name`: "root:path".
+Error source_error(int error_number, const std::string& name);
+Error wrong_type(const std::string& name);  // neither regular file nor folder
+
+}  // namespace zipmodule::storage
