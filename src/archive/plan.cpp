@@ -238,12 +238,6 @@ void Planner::add_entry(std::string name, std::string_view source, std::uint16_t
   const auto unique = names_.add(name);
   if (unique.repeated) return;
   if (unique.renamed) warn(fmt::format("'{}' is there already: archived as '{}'", name, unique.name));
-  // " (1)" can make a name too long that was not.
-  if (unique.name.size() > zip::k_name_bytes_most) {
-    throw Error(ErrorKind::source_name,
-                fmt::format("source {}:{}: its name in the archive has {} bytes; {} is the most",
-                            plan_->roots_[root]->name(), source, unique.name.size(), zip::k_name_bytes_most));
-  }
   require_room();
   append(unique.name, source, root, status);
 }

@@ -150,7 +150,7 @@ TEST_CASE("a hundred thousand entries of one folder are planned in order, in the
   }
 }
 
-TEST_CASE("a name that a rename would make too long is an error that names the source") {
+TEST_CASE("a name that a rename would make too long is an error that names the entry") {
   const Content content;
   const std::string deep = [] {
     std::string path;
@@ -162,7 +162,7 @@ TEST_CASE("a name that a rename would make too long is an error that names the s
       deep.substr(0, 65'533));
   const Error error = error_of([&] { content.site.plan(json); });
   CHECK(error.kind() == ErrorKind::source_name);
-  CHECK_THAT(error.what(), Contains("default:cover.jpg"));
+  CHECK_THAT(error.what(), Contains("65535 is the most"));
 }
 
 TEST_CASE("a source that changed after it was listed is not opened") {
