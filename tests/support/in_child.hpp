@@ -6,6 +6,8 @@
 
 #include <cstdio>
 
+#include "support/forking.hpp"
+
 namespace zipmodule::test {
 
 inline constexpr int k_signalled = 1000;  // above every exit code
@@ -15,7 +17,7 @@ inline constexpr int k_signalled = 1000;  // above every exit code
 template <class Body>
 int in_child(Body body) {
   std::fflush(nullptr);  // or the child would write it once more
-  const pid_t pid = ::fork();
+  const pid_t pid = fork_without_handlers();
   if (pid == 0) {
     const int exit_code = body();
     std::fflush(nullptr);

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "support/forking.hpp"
 
 extern char** environ;
 
@@ -118,7 +119,7 @@ Process::Process(const Command& command)
   const std::vector<char*> env = pointers_to(environment);
   const Fd in = input_of(command);
   const pid_t parent = ::getpid();
-  pid_ = ::fork();
+  pid_ = fork_without_handlers();
   if (pid_ < 0) fail("fork");
   if (pid_ == 0) become(command, in.get(), out_.get(), err_.get(), argv.data(), env.data(), parent);
   ::setpgid(pid_, pid_);
