@@ -2,10 +2,12 @@
 
 corpus.py media  DIR BYTES         incompressible files of 0.3 to 150 MB
 corpus.py text   DIR BYTES         three files of this machine's own text
+corpus.py large  DIR BYTES         the same as one file, and again cut into files of 1 MB: DIR/one, DIR/many
 corpus.py small  DIR FILES BYTES   small real files; pieces of larger ones, cut at differing offsets, where too few
 corpus.py sparse DIR BYTES         one sparse file
-corpus.py many   DIR FILES         2 KB files in one tree
+corpus.py many   DIR FILES         4 KB files in one tree
 corpus.py jobs   DIR JOBS          five 10 KB files of words for each job
+corpus.py change DIR PERCENT       so many of the files that are there get other content; prints how much that was
 """
 
 import glob
@@ -88,6 +90,20 @@ def text(folder, total):
             sys.exit(f"corpus: too little text on this machine for '{group}'")
 
 
+def large(folder, total):
+    text(folder, total)
+    left = int(total)
+    os.makedirs(f"{folder}/one")
+    with open(f"{folder}/one/text.txt", "wb") as whole:
+        for group in TEXT_GROUPS:
+            with open(f"{folder}/{group}.txt", "rb") as file:
+                while piece := file.read(MB):
+                    whole.write(piece)
+                    write(f"{folder}/many/{left // MB:05}-{left % MB:06}.txt", piece)
+                    left -= len(piece)
+            os.remove(f"{folder}/{group}.txt")
+
+
 def cap_for(sizes, mean):
     """The size at which larger files have to be cut for the mean of all to become `mean`."""
     low, high = 1, max(sizes)
@@ -145,8 +161,8 @@ def many(folder, count):
     rng = random.Random(SEED)
     source = words(rng, 4 * MB)
     for number in range(int(count)):
-        at = rng.randrange(len(source) - 2000)
-        write(f"{folder}/{number // 1000:03}/{number:06}.txt", source[at : at + 2000])
+        at = rng.randrange(len(source) - 4096)
+        write(f"{folder}/{number // 1000:03}/{number:06}.txt", source[at : at + 4096])
 
 
 def jobs(folder, count):
@@ -158,8 +174,27 @@ def jobs(folder, count):
             write(f"{folder}/{job:05}/chapter-{number}.txt", source[at : at + 10_000])
 
 
+def change(folder, percent):
+    """Files of middling size, so that as many per cent of the bytes are changed. Their content is turned round: it shrinks
+    as well as before. The new times are apart by more than the steps of any archive's."""
+    files = real_files([folder])
+    mean = sum(map(os.path.getsize, files)) / len(files)
+    files.sort(key=lambda path: abs(os.path.getsize(path) - mean))
+    chosen = files[: max(1, len(files) * int(percent) // 100)]
+    changed_bytes = 0
+    for path in chosen:
+        modified = os.path.getmtime(path)
+        with open(path, "rb") as file:
+            data = file.read()
+        with open(path, "wb") as file:
+            file.write(data[len(data) // 2 :] + data[: len(data) // 2])
+        os.utime(path, (modified + 10, modified + 10))
+        changed_bytes += len(data)
+    print(f"{len(chosen)} of {len(files)} files, {changed_bytes / MB:.1f} MB")
+
+
 if __name__ == "__main__":
-    makers = {maker.__name__: maker for maker in (media, text, small, sparse, many, jobs)}
+    makers = {maker.__name__: maker for maker in (media, text, large, small, sparse, many, jobs, change)}
     if len(sys.argv) < 4 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     makers[sys.argv[1]](*sys.argv[2:])

@@ -1,9 +1,10 @@
 """Prints what the benchmarks measured, as tables and as figures asked and reached.
 
-report.py RECORDS [PAGE]    with PAGE, a Markdown file, the sections of the slices measured are replaced in it
+report.py RECORDS SLICE PAGE    and replaces the section of the slice in PAGE, a Markdown file
 
-RECORDS holds JSON lines: measurements (measure.py), 'corpus' (one sentence about what was packed), and 'figure': the
-figure of `who` in `column`, as a ratio to `peer` or alone, `at` least or most a `limit`.
+RECORDS holds JSON lines: measurements (measure.py); 'also', one more column of the measurement before; 'corpus', a sentence
+about what was packed; and 'figure', what is asked: `what` (a key of FIGURES) of `who`, as a ratio to `peer` or alone, `at`
+`least`, `most` or `below` a `limit`.
 """
 
 import json
@@ -14,6 +15,19 @@ import subprocess
 import sys
 from collections import defaultdict
 from datetime import datetime, timezone
+
+
+# Of each figure: its name on the page, from which chart.py reads it again, and the column it is about.
+FIGURES = {
+    "time": ("time of {who} to {peer}", "wall"),
+    "speed": ("speed of {who} to {peer}", "wall"),
+    "build": ("build time of {who} to {peer}", "build"),
+    "size": ("size of {who} to {peer}", "bytes"),
+    "memory": ("peak MiB of {who}", "rss"),
+    "blocks": ("new blocks of {who} to its size", "blocks"),
+    "rate": ("archives per second of {who}", "wall"),
+}
+ASKED = {"least": "at least", "most": "at most", "below": "below"}
 
 
 def machine():
@@ -32,6 +46,11 @@ def human_bytes(count):
     return f"{count / 1e6:,.1f} MB"
 
 
+def seconds(value):
+    """Also for ratios of them."""
+    return f"{value:,.{2 if value >= 0.1 else 3}f}"
+
+
 class Slice:
     def __init__(self, name, records):
         self.name = name
@@ -41,49 +60,71 @@ class Slice:
         for record in records:
             if record["kind"] == "run":
                 self.runs[record["who"]].append(record)
+            if record["kind"] == "also":
+                self.runs[record["who"]][-1][record["column"]] = float(record["value"])
 
     def median(self, who, column):
         return statistics.median(run[column] for run in self.runs[who])
 
     def table(self):
         first = next(iter(self.runs))
-        yield "| what | runs | wall s | CPU s | peak memory | result | wall | CPU | size |"
-        yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        more = [column for column in ("build", "blocks") if column in self.runs[first][0]]
+        names = {"build": "build s", "blocks": "new blocks"}
+        yield "| what | runs | wall s | CPU s | peak memory | result | wall | CPU | size |" + "".join(
+            f" {names[column]} |" for column in more
+        )
+        yield "| --- |" + " ---: |" * (8 + len(more))
         for who, runs in self.runs.items():
             size = self.median(who, "bytes")
             yield (
-                f"| {who} | {len(runs)} | {self.median(who, 'wall'):.2f} | {self.median(who, 'cpu'):.2f} "
+                f"| {who} | {len(runs)} | {seconds(self.median(who, 'wall'))} | {seconds(self.median(who, 'cpu'))} "
                 f"| {self.median(who, 'rss') / 2**20:.0f} MiB | {human_bytes(size) if size else ''} "
-                f"| {self.of_pairs(who, first, 'wall')[1]:.2f} | {self.of_pairs(who, first, 'cpu')[1]:.2f} "
+                f"| {seconds(self.of_pairs(who, first, 'wall')[1])} | {seconds(self.of_pairs(who, first, 'cpu')[1])} "
                 f"| {self.of_pairs(who, first, 'bytes')[1]:.4f} |"
+            ) + "".join(
+                f" {seconds(self.median(who, column)) if column == 'build' else human_bytes(self.median(who, column))} |"
+                for column in more
             )
 
     def of_pairs(self, who, peer, column):
-        """Least, median and most of the ratios of runs that followed one another; of one run, to the peer's median."""
+        """Least, median and most of the ratios of runs that followed one another; where one ran less often, its median counts
+        beside each run of the other."""
         ours, theirs = self.runs[who], self.runs[peer]
-        if len(ours) != len(theirs):
+        if len(ours) > len(theirs):
             theirs = [{column: self.median(peer, column)}] * len(ours)
+        elif len(theirs) > len(ours):
+            ours = [{column: self.median(who, column)}] * len(theirs)
         pairs = [our[column] / max(their[column], 1e-9) for our, their in zip(ours, theirs)]
         return min(pairs), statistics.median(pairs), max(pairs)
 
+    def values(self, figure):
+        """Least, median and most of what is asked about."""
+        who, peer = figure["who"], figure["peer"]
+        column = FIGURES[figure["what"]][1]
+        if figure["what"] == "speed":
+            return self.of_pairs(peer, who, column)
+        if peer:
+            return self.of_pairs(who, peer, column)
+        runs = self.runs[who]
+        values = {
+            "memory": lambda run: run["rss"] / 2**20,
+            "blocks": lambda run: run["blocks"] / run["bytes"],
+            "rate": lambda run: float(figure["per"]) / run["wall"],
+        }[figure["what"]]
+        found = [values(run) for run in runs]
+        return min(found), statistics.median(found), max(found)
+
     def outcome(self, figure):
-        who, column = figure["who"], figure["column"]
-        if figure["peer"]:
-            pairs = self.of_pairs(who, figure["peer"], column)
-        else:
-            values = [run[column] for run in self.runs[who]]
-            pairs = (min(values), statistics.median(values), max(values))
-        if figure["per"]:  # a rate: so many in the time of one run
-            pairs = tuple(float(figure["per"]) / value for value in reversed(pairs))
-        scale = 2**20 if column == "rss" and not figure["peer"] else 1
-        low, middle, high = (value / scale for value in pairs)
+        name, column = FIGURES[figure["what"]]
+        low, middle, high = self.values(figure)
         limit = float(figure["limit"])
-        kept = middle >= limit if figure["at"] == "least" else middle <= limit
-        digits = 4 if column == "bytes" else 0 if abs(middle) >= 100 else 2
+        kept = {"least": middle >= limit, "most": middle <= limit, "below": middle < limit}[figure["at"]]
+        digits = 4 if column in ("bytes", "blocks") else 0 if abs(middle) >= 100 else 3 if abs(middle) < 0.1 else 2
         reached = f"{middle:,.{digits}f}"
         if high > low:
             reached += f" ({low:,.{digits}f} to {high:,.{digits}f})"
-        return f"| {figure['text']} | at {figure['at']} {figure['limit']} | {reached} | {'yes' if kept else '**no**'} |"
+        asked = f"{ASKED[figure['at']]} {figure['limit']}"
+        return f"| {name.format(**figure)} | {asked} | {reached} | {'yes' if kept else '**no**'} |"
 
     def lines(self):
         for sentence in self.corpus:
@@ -118,20 +159,17 @@ def replace_section(page, name, body):
 
 
 def main():
-    page_path = sys.argv[2] if len(sys.argv) > 2 else None
+    records, name, page_path = sys.argv[1:]
     when = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-    for measured in read(sys.argv[1]):
-        if not measured.runs:
+    for measured in read(records):
+        if measured.name != name or not measured.runs:
             continue
         body = "\n".join(measured.lines())
-        print(f"\n== {measured.name}\n{body}")
-        if page_path:
-            with open(page_path) as file:
-                page = file.read()
-            page = replace_section(page, measured.name, f"{body}\n\n{when}; {machine()}.")
-            with open(page_path, "w") as file:
-                file.write(page)
-    print(f"\n{when}; {machine()}")
+        print(f"\n== {name}\n{body}\n\n{when}; {machine()}", flush=True)
+        with open(page_path) as file:
+            page = file.read()
+        with open(page_path, "w") as file:
+            file.write(replace_section(page, name, f"{body}\n\n{when}; {machine()}."))
 
 
 main()
