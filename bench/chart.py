@@ -91,7 +91,11 @@ def bar(who, ratio, seconds, asked, y):
     after = max([length] + [min(at, LONGEST) * UNIT for _, at, _ in asked])
     words = f"{ratio:.3g} × · {seconds:.3g} s"
     if missed:
-        words += " · missed: " + "; ".join(name for name, _, kept in asked if not kept)
+        names = [name for name, _, kept in asked if not kept]
+        told = "; ".join(names)
+        # About 6.5 pixels a letter: what has no room is told in the tables.
+        room = (WIDTH - LEFT - after) / 6.5 - len(words) - 12
+        words += f" · missed: {told}" if len(told) < room else f" · missed: {len(names)} of {len(asked)}"
     yield text(LEFT + after + 7, y + 12, words)
 
 
@@ -105,8 +109,8 @@ def draw(slices):
         text(114, 39, "others"),
         f'<path d="M166 27 v16" stroke="{ASKED}" stroke-width="2"/>',
         text(173, 39, "asked: the bar should end left of every line"),
-        f'<rect x="428" y="29" width="12" height="12" fill="{MISSED}"/>',
-        text(444, 39, "asked, and missed"),
+        f'<rect x="470" y="29" width="12" height="12" fill="{MISSED}"/>',
+        text(486, 39, "asked, and missed"),
     ]
     for one in slices:
         body.append(text(8, y + 18, one.name, 13, weight="bold"))
