@@ -106,7 +106,20 @@ std::unique_ptr<zip::EntryReader> Plan::open(std::size_t index) {
     throw Error(ErrorKind::source_changed, fmt::format("source {} changed after it was listed", source_name(index)),
                 "publish when its writer is finished");
   }
+  if (entry.size_bytes <= SourceReadAhead::k_bytes_most) read_ahead_.opened(index, file, size());
   return std::make_unique<FileReader>(std::move(file));
+}
+
+std::optional<storage::OpenFile> Plan::open_ahead(std::size_t index) const {
+  const Entry& entry = entries_[index];
+  const std::uint16_t root = origins_[entry.origin].root;
+  if (entry.size_bytes == 0 || entry.size_bytes > SourceReadAhead::k_bytes_most || root == k_generated_root)
+    return std::nullopt;
+  try {
+    return roots_[root]->open(source_path(entry));
+  } catch (const Error&) {
+    return std::nullopt;  // told when its turn comes
+  }
 }
 
 // Makes one plan, element by element.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "archive/file_list.hpp"
+#include "archive/source_read_ahead.hpp"
 #include "archive/text_pool.hpp"
 #include "storage/local_root.hpp"
 #include "zip/entry.hpp"
@@ -55,6 +56,10 @@ inline constexpr std::string_view k_missing_entry = "MISSING-FILES.txt";
 // more an entry (50 for a folder) until it is done, and the names of one folder.
 class Plan final : public zip::EntryList, public zip::Content {
  public:
+  Plan() = default;
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
   std::size_t size() const noexcept override { return entries_.size(); }
   zip::EntryView at(std::size_t index) const override;
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override;
@@ -98,6 +103,7 @@ class Plan final : public zip::EntryList, public zip::Content {
   };
   std::string_view name(const Entry& entry) const { return text_.at(entry.name_at, entry.name_bytes); }
   std::string source_path(const Entry& entry) const;
+  std::optional<storage::OpenFile> open_ahead(std::size_t index) const;
 
   std::vector<const storage::LocalRoot*> roots_;
   std::deque<Entry> entries_;  // not a vector, of which there would be two while it grows
@@ -108,6 +114,7 @@ class Plan final : public zip::EntryList, public zip::Content {
   std::vector<std::string> warnings_;
   std::uint64_t content_bytes_ = 0;
   std::uint64_t files_ = 0;
+  SourceReadAhead read_ahead_{[this](std::size_t index) { return open_ahead(index); }};
 };
 
 // Throws Error{config} for a root this host doesn't have, Error{source_...}, Error{name_conflict}, Error{limit} with the

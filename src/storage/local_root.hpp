@@ -42,6 +42,10 @@ class OpenFile {
   const FileStatus& status() const noexcept { return status_; }  // when it was opened
   // Fewer bytes only at the end. Throws Error{source_unreadable}.
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) const;
+  // Whether its first bytes can be read without waiting for a disk; true also where the file system can't tell.
+  bool in_memory() const noexcept;
+  // Has the system begin to read all of it. Does not wait.
+  void ask_for() const noexcept;
   // Throws Error{source_changed} where size, times or inode are no longer what they were when it was opened.
   void require_unchanged() const;
   // Whether its last change was long enough ago for every further one to show in its times.

@@ -1,0 +1,106 @@
+#include "archive/source_read_ahead.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "archive/site.hpp"
+
+namespace zipmodule::archive {
+namespace {
+
+// Two hundred small files that are on the disk, and in memory or not.
+struct Files {
+  Files() {
+    for (std::size_t i = 0; i < k_files; ++i) site.file(fmt::format("default/{:03}", i), std::string(5'000, 'x'));
+  }
+  // False where the file system keeps all in memory.
+  bool forget() const {
+    for (std::size_t i = 0; i < k_files; ++i) {
+      const Fd fd(::open((site.dir / fmt::format("default/{:03}", i)).c_str(), O_RDONLY | O_CLOEXEC));
+      ::fsync(fd.get());
+      ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
+    }
+    return !open(0).in_memory();
+  }
+  storage::OpenFile open(std::size_t index) const {
+    return site.roots().at("default").open(fmt::format("{:03}", index));
+  }
+
+  static constexpr std::size_t k_files = 200;
+  TestSite site;
+};
+
+TEST_CASE("sources that are not in memory are asked for, each once, before they are opened") {
+  const Files files;
+  if (!files.forget()) {
+    WARN("not tested: this file system keeps its files in memory");
+    return;
+  }
+  std::vector<std::size_t> looked_at;
+  SourceReadAhead ahead([&](std::size_t index) {
+    looked_at.push_back(index);
+    return std::optional(files.open(index));
+  });
+  for (std::size_t i = 0; i < Files::k_files; ++i) {
+    ahead.opened(i, files.open(i), Files::k_files);
+    CHECK((looked_at.empty() || looked_at.back() <= i + 64));
+    if (i == 20) CHECK(looked_at.back() == 42);
+  }
+  CHECK(std::is_sorted(looked_at.begin(), looked_at.end()));
+  CHECK(std::adjacent_find(looked_at.begin(), looked_at.end()) == looked_at.end());
+  CHECK(looked_at.size() == Files::k_files - 1);
+  CHECK(ahead.asked_for() > Files::k_files / 2);
+}
+
+TEST_CASE("sources that are in memory are left alone") {
+  const Files files;
+  std::size_t looked_at = 0;
+  SourceReadAhead ahead([&](std::size_t) -> std::optional<storage::OpenFile> {
+    ++looked_at;
+    return std::nullopt;
+  });
+  for (std::size_t i = 0; i < Files::k_files; ++i) {
+    const auto file = files.open(i);
+    char byte = 0;
+    file.read_at(0, std::as_writable_bytes(std::span(&byte, 1)));
+    CHECK(file.in_memory());
+    ahead.opened(i, file, Files::k_files);
+  }
+  CHECK(looked_at == 0);
+}
+
+TEST_CASE("where few sources are opened, not many more are asked for") {
+  const Files files;
+  if (!files.forget()) {
+    WARN("not tested: this file system keeps its files in memory");
+    return;
+  }
+  SourceReadAhead ahead([&](std::size_t index) { return std::optional(files.open(index)); });
+  for (std::size_t i = 0; i < Files::k_files; i += 40) ahead.opened(i, files.open(i), Files::k_files);
+  CHECK(ahead.asked_for() <= 2 * Files::k_files / 40);
+}
+
+TEST_CASE("a plan whose sources are not in memory, are gone or are empty is read as any other") {
+  const Files files;
+  files.site.file("default/050", "");
+  const auto plan = files.site.plan(R"([{"source": "default:"}])");
+  files.forget();
+  std::filesystem::remove(files.site.dir / "default/100");
+  for (std::size_t i = 0; i < Files::k_files; ++i) {
+    if (i == 100) {
+      CHECK(error_of([&] { plan->open(i); }).kind() == ErrorKind::source_missing);
+      continue;
+    }
+    std::string text(6'000, '\0');
+    CHECK(plan->open(i)->read_at(0, std::as_writable_bytes(std::span(text))) == (i == 50 ? 0 : 5'000));
+  }
+}
+
+}  // namespace
+}  // namespace zipmodule::archive
