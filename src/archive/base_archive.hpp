@@ -66,7 +66,9 @@ class BaseArchive final : public zip::Content {
   struct Key {
     std::uint64_t hash = 0;   // of the name, or the inode
     std::uint32_t known = 0;  // in known_
-    auto operator<=>(const Key&) const = default;
+    bool operator<(const Key& other) const noexcept {
+      return hash != other.hash ? hash < other.hash : known < other.known;
+    }
   };
 
   void load();

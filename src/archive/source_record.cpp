@@ -30,6 +30,7 @@ void put(std::vector<std::byte>& out, std::uint64_t value, unsigned bytes) {
 
 std::vector<std::byte> encode_header(const RecordedBuild& build) {
   std::vector<std::byte> out;
+  out.reserve(k_header_bytes);
   for (const char c : k_magic) out.push_back(static_cast<std::byte>(c));
   put(out, static_cast<std::uint64_t>(build.level), 1);
   put(out, build.aligned ? 1 : 0, 1);
