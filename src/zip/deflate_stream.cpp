@@ -38,6 +38,13 @@ class BitReader {
       count_ += 8;
     }
   }
+  // The same unasked: is_far_from_end(8) has to be true.
+  void refill_far_from_end() noexcept {
+    buffer_ |= load_word(data_.data() + at_) << count_;
+    at_ += (63 - count_) / 8;
+    count_ |= 56;
+  }
+  bool is_far_from_end(std::size_t bytes) const noexcept { return data_.size() - at_ >= bytes; }
   std::uint64_t bits() const noexcept { return buffer_; }
   void drop(unsigned count) noexcept {
     buffer_ >>= count;
@@ -47,6 +54,12 @@ class BitReader {
     const auto value = static_cast<unsigned>(buffer_ & ((std::uint64_t{1} << count) - 1));
     drop(count);
     return value;
+  }
+  // Of a length or distance, whose code and extra bits are next. One drop for both: the next symbol waits for it.
+  std::size_t take_value(Symbol symbol) noexcept {
+    const std::uint64_t extra = (buffer_ >> symbol.code_bits) & ((std::uint64_t{1} << symbol.extra_bits) - 1);
+    drop(unsigned{symbol.code_bits} + symbol.extra_bits);
+    return symbol.base + static_cast<std::size_t>(extra);
   }
 
   // Of the next bit.
@@ -107,6 +120,7 @@ class Checker {
   bool dynamic_block();  // 3.2.7
   bool read_lengths(std::span<std::uint8_t> lengths);
   bool symbols(const Codes& codes);
+  bool symbols_far_from_ends(const Codes& codes);
   bool copy(std::size_t length, std::size_t distance) noexcept;
 
   BitReader bits_;
@@ -217,7 +231,76 @@ bool Checker::copy(std::size_t length, std::size_t distance) noexcept {
   return std::equal(to, to + length, from);
 }
 
+// Whether the bytes at `to` repeat those at `from`, of which 16 can be read at both however short the match is. Most
+// matches in text are shorter, and how much so can't be predicted: one comparison without a branch for all of them.
+bool repeats(const std::byte* to, const std::byte* from, std::size_t length) noexcept {
+  const std::uint64_t low = load_word(to) ^ load_word(from);
+  const std::uint64_t high = load_word(to + 8) ^ load_word(from + 8);
+  if (length >= 16) {
+    if ((low | high) != 0) return false;
+    for (std::size_t done = 16; length - done > 8; done += 8) {
+      if (load_word(to + done) != load_word(from + done)) return false;
+    }
+    return load_word(to + length - 8) == load_word(from + length - 8);
+  }
+  // Of the low word's bits 64 or 8 * length count, of the high one's none or 8 * (length - 8).
+  const std::size_t uncounted = 8 * (16 - length);  // 8 to 104
+  const std::uint64_t counted = uncounted >= 64 ? low << (uncounted - 64) : low | high << uncounted;
+  return counted == 0;
+}
+
+// What the fast loop asks for before each round: two literals and the longest match, whose comparison reads 16 bytes or its
+// length; and of the stream what the round's refills take and read.
+constexpr std::size_t k_round_expected = 2 + 258 + 16;
+constexpr std::size_t k_round_stream = 32;
+
+// Decodes the middle of a block, where neither bytes nor bits can run out, and leaves the rest of it to symbols(). Each
+// symbol is looked up before what precedes it is compared, so that the two don't wait for each other.
+bool Checker::symbols_far_from_ends(const Codes& codes) {
+  const std::byte* const begin = expected_.data();
+  const std::byte* expected = begin + at_;
+  const std::byte* const end = begin + expected_.size();
+  BitReader bits = bits_;  // a copy that can live in registers
+  const auto goes_on = [&] {
+    return static_cast<std::size_t>(end - expected) >= k_round_expected && bits.is_far_from_end(k_round_stream);
+  };
+  const auto look_up = [&] { return codes.literals.at<k_literal_index_bits>(bits.bits()); };
+  const auto is_next = [&](Symbol literal) { return *expected == static_cast<std::byte>(literal.base); };
+  while (goes_on()) {
+    bits.refill_far_from_end();
+    Symbol symbol = look_up();
+    // At most the index's 11 bits of 56, twice; a length takes 20 at most.
+    for (int i = 0; i < 2 && symbol.is_literal(); ++i) {
+      if (!is_next(symbol)) return false;
+      ++expected;
+      bits.drop(symbol.code_bits);
+      symbol = look_up();
+    }
+    if (symbol.code_bits == 0) symbol = codes.literals.decode(bits.bits());
+    if (symbol.is_literal()) {
+      if (!is_next(symbol)) return false;
+      ++expected;
+      bits.drop(symbol.code_bits);
+      continue;
+    }
+    if (!symbol.is_copy()) break;  // the end or what is invalid
+    const std::size_t length = bits.take_value(symbol);
+    bits.refill_far_from_end();
+    symbol = codes.distances.at<k_distance_index_bits>(bits.bits());
+    if (symbol.code_bits == 0) symbol = codes.distances.decode(bits.bits());
+    if (!symbol.is_copy()) return false;
+    const std::size_t distance = bits.take_value(symbol);
+    if (distance > static_cast<std::size_t>(expected - begin)) return false;
+    if (!repeats(expected, expected - distance, length)) return false;
+    expected += length;
+  }
+  bits_ = bits;
+  at_ = static_cast<std::size_t>(expected - begin);
+  return true;
+}
+
 bool Checker::symbols(const Codes& codes) {
+  if (!symbols_far_from_ends(codes)) return false;
   BitReader bits = bits_;  // a copy that can live in registers
   const std::byte* expected = expected_.data() + at_;
   const std::byte* const end = expected_.data() + expected_.size();

@@ -37,6 +37,12 @@ class PrefixCode {
   // `meaning[i]` is what symbol i stands for; lengths[i] its code's length, 0 for none.
   Fit build(std::span<const std::uint8_t> lengths, std::span<const Symbol> meaning, unsigned index_bits);
 
+  // The same as decode() where the code is no longer than the table's index, which is the build()'s; else code_bits is 0.
+  template <unsigned index_bits>
+  Symbol at(std::uint64_t bits) const noexcept {
+    return table_[bits & ((std::size_t{1} << index_bits) - 1)];
+  }
+
   // The symbol at the low end of `bits`; code_bits of what is returned are to be dropped.
   Symbol decode(std::uint64_t bits) const noexcept {
     const Symbol symbol = table_[bits & ((std::size_t{1} << index_bits_) - 1)];
