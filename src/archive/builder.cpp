@@ -25,9 +25,13 @@ std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
-std::uint64_t most_bytes(const Plan& plan) {
+std::uint64_t most_bytes(const Plan& plan, bool align) {
   std::uint64_t bytes = plan.content_bytes() + 128;
-  for (std::size_t i = 0; i < plan.size(); ++i) bytes += k_overhead_per_entry + 2 * plan.at(i).name.size();
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    const zip::EntryView entry = plan.at(i);
+    bytes += k_overhead_per_entry + 2 * entry.name.size();
+    if (align && entry.size_bytes >= zip::k_align_from) bytes += zip::k_padding_most;
+  }
   return bytes;
 }
 
@@ -109,7 +113,7 @@ FinishedBuild Builder::try_build(const BuildRequest& request, const std::stop_to
     measured.cpu_seconds += thread_cpu_seconds() - cpu_before;
     return {*request.older, older->entries(), older->fingerprint()};
   }
-  const SpaceReservation reservation = store_.reserve(most_bytes(*plan));
+  const SpaceReservation reservation = store_.reserve(most_bytes(*plan, options.align));
   progress.bytes_done = 0;
   progress.bytes_total = plan->content_bytes();
   measured.write = write(request, temporary, *plan, std::move(older), options, stop, measured);

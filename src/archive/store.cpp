@@ -107,10 +107,16 @@ StoredFile TemporaryBuild::publish(const std::function<void(const std::string& p
   const fs::path final_path = store_->absolute(stored.path);
   std::set<fs::path> unsynced{final_path.parent_path()};
   make_folder(final_path.parent_path(), unsynced);
-  // Not synced: one that a crash damages is found by its CRC and not used.
-  if (record) record(store_->record_path(stored.path));
-  if (::rename(path_.c_str(), final_path.c_str()) != 0)
-    throw store_error(errno, fmt::format("rename {} to {}", path_, final_path.string()));
+  const fs::path record_path = store_->record_path(stored.path);
+  try {
+    // Not synced: one that a crash damages is found by its CRC and not used.
+    if (record) record(record_path);
+    if (::rename(path_.c_str(), final_path.c_str()) != 0)
+      throw store_error(errno, fmt::format("rename {} to {}", path_, final_path.string()));
+  } catch (...) {
+    ::unlink(record_path.c_str());
+    throw;
+  }
   path_.clear();
   sync_or_throw(unsynced);
   return stored;

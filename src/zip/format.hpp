@@ -51,6 +51,12 @@ std::size_t local_header_size(const EntryView& entry) noexcept;
 // Aligned data begins at a multiple of this: the block that XFS and btrfs share between files.
 inline constexpr std::uint64_t k_block_bytes = 4096;
 
+// Stored entries from this size on are aligned, where that is wanted: smaller ones would grow by more than 3 % for blocks
+// that are hardly worth an extent of their own.
+inline constexpr std::uint64_t k_align_from = std::uint64_t{128} << 10U;
+// The most that padding_at gives.
+inline constexpr std::uint64_t k_padding_most = k_block_bytes + 5;
+
 // What a local header that would end at `end` is made longer by, so that data behind it is aligned: zero, or enough for an
 // extra field of its own.
 std::size_t padding_at(std::uint64_t end) noexcept;

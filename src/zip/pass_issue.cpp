@@ -14,9 +14,6 @@ namespace {
 
 // What a ticket counts beside the data: piece, task and vector.
 constexpr std::uint64_t k_piece_overhead = 512;
-// Stored entries from this size on are aligned: smaller ones would grow by more than 3 % for blocks that are hardly worth
-// an extent of their own.
-constexpr std::uint64_t k_align_from = std::uint64_t{128} << 10U;
 
 std::unique_ptr<Piece> new_piece(Piece::Role role, std::size_t entry) {
   auto piece = std::make_unique<Piece>();

@@ -29,6 +29,19 @@ TEST_CASE("a store makes its folders, and finds them again") {
   const Store again(root, 0);
 }
 
+TEST_CASE("a build whose record can't be written is not published, and leaves nothing") {
+  TestSite site;
+  {
+    TemporaryBuild build = site.store().create_temporary();
+    const auto record = [](const std::string& path) {
+      test::write_file(path, "half a reco");
+      throw Error(ErrorKind::disk_full, "no space left on device");
+    };
+    CHECK(error_of([&] { build.publish(record); }).kind() == ErrorKind::disk_full);
+  }
+  for (const auto& found : fs::recursive_directory_iterator(site.dir / "store")) CHECK(found.is_directory());
+}
+
 TEST_CASE("a store at a symlink to a disk that is not mounted is an error, not a crash") {
   const test::TempDir dir("store");
   fs::create_symlink("not mounted", dir / "store");

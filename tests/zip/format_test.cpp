@@ -339,5 +339,14 @@ TEST_CASE("a zip64 field that holds less than the record left to it is refused")
   CHECK_FALSE(decode_central_record(central, record));
 }
 
+TEST_CASE("padding ends at a block, and is nothing or room for an extra field") {
+  for (std::uint64_t end = 4'000; end < 4'000 + 2 * k_block_bytes; ++end) {
+    const std::size_t padding = padding_at(end);
+    if ((end + padding) % k_block_bytes != 0) FAIL(end);
+    if (padding != 0 && (padding < 6 || padding > k_padding_most)) FAIL(end);
+  }
+  CHECK(padding_at(k_block_bytes - 5) == k_padding_most);
+}
+
 }  // namespace
 }  // namespace zipmodule::zip

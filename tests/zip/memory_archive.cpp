@@ -54,6 +54,7 @@ WriteResult write_to(int fd, const EntryList& entries, Content& content, const W
   WriteOptions options;
   options.level = settings.level;
   options.allow_empty = settings.allow_empty;
+  options.align = settings.align;
   return write_archive(fd, "memory.zip", entries, content, options, {pool, budget}, stop);
 }
 

@@ -69,6 +69,7 @@ struct WriteSettings {
   unsigned threads = 2;
   std::uint64_t budget_bytes = 64U << 20U;
   bool allow_empty = false;
+  bool align = false;
 };
 
 // A file without a name, to write to and read from.

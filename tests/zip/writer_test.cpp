@@ -387,6 +387,40 @@ TEST_CASE("an archive without entries is an error, or its 22-byte end record whe
   CHECK(verify_bytes(archive).entries == 0);
 }
 
+TEST_CASE("large stored data begins at a block where that is asked, in any number of threads, and everybody reads it") {
+  std::vector<MemoryEntry> entries;
+  entries.push_back({"text.txt", test::wordy_text(300'000)});  // its size is known late: what follows is placed late
+  for (std::size_t i = 0; i < 40; ++i) {
+    // Names of all lengths: the padding is whatever is missing, and sometimes too little for an extra field.
+    entries.push_back({fmt::format("{}.jpg", std::string(i + 1, 'n')), test::random_bytes(131'072 + i * 7, i)});
+  }
+  entries.push_back({"small.jpg", test::random_bytes(1'000)});
+  entries.push_back({"movie.mp4", test::random_bytes(3 * k_chunk_bytes + 1)});
+  WriteSettings settings;
+  settings.align = true;
+  settings.threads = 1;
+  const std::string archive = write_archive_bytes(entries, settings);
+  settings.threads = 4;
+  CHECK((write_archive_bytes(entries, settings) == archive));
+  CHECK(problems_of(verify_bytes(archive)).empty());
+  const MemoryFile file(archive);
+  std::size_t aligned = 0;
+  for (const auto& record : records_of(file.archive())) {
+    if (record.method != 0 || record.size_bytes < k_align_from) continue;
+    ++aligned;
+    if (read_local_header(file.archive(), record) % k_block_bytes != 0) FAIL(record.name);
+  }
+  CHECK(aligned == 41);
+  const TempDir dir("aligned");
+  test::write_file(dir / "x.zip", archive);
+  for (const auto& entry : entries) {
+    test::write_file(dir / "tree" / entry.name, entry.data, entry.mtime / 1'000'000'000);
+  }
+  const auto verdict = test::judge(dir / "x.zip", dir / "tree");
+  INFO(verdict.text());
+  CHECK(verdict.good());
+}
+
 // Takes every second entry's data from an archive.
 class ReusingContent : public MemoryContent {
  public:
