@@ -51,9 +51,10 @@ inline constexpr std::string_view k_missing_entry = "MISSING-FILES.txt";
 
 // The plan, and the way to its sources. Constant after make_plan, so it may be used by many threads.
 //
-// Memory: 51 bytes an entry beside its name in the archive, where its source's path ends as that name does, which all
-// entries of a listed folder do; up to 24 bytes and the path more where it was renamed. make_plan itself needs 25 bytes
-// more an entry (50 for a folder) until it is done, and the names of one folder.
+// Memory: 52 bytes an entry beside its name in the archive, where its source's path ends as that name does, as with all
+// entries of a listed folder; 24 bytes and the path at most more where it was renamed. make_plan needs 25 bytes more an
+// entry (50 for a folder) until it is done, and the names of the folders it is in. Missing sources take their path and
+// about 50 bytes.
 class Plan final : public zip::EntryList, public zip::Content {
  public:
   Plan() = default;
