@@ -65,7 +65,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     finding(fmt::format("called {} where a walk says '{}'", good ? "good" : "bad", walk.problem));
   if (good) require(walk.decoded_bytes == inflated.data.size(), "zlib and the walk decode to different sizes");
   if (good) check_joining(stream, inflated, findings);
-  // Other bytes than the stream's, more of them and fewer.
+  // Other bytes than the stream's: room for a copy that zlib refused, a byte more, another byte, a byte less.
+  const auto more = zipmodule::zip::inspect_deflate(stream, bytes_of(inflated.data + std::string(300, 'x')));
+  require(!more.decodes || !more.portable_codes, "decodes to more bytes");
   std::string other = inflated.data + 'x';
   require(!zipmodule::zip::inspect_deflate(stream, bytes_of(other)).decodes, "decodes to a byte more");
   other.pop_back();
