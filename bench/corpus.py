@@ -140,7 +140,8 @@ def small(folder, count, total):
                 data = piece_of(rng, file, size, cap, made >= len(pool))
         except OSError:  # not ours to read
             data = words(rng, cap)
-        name = os.path.basename(path).encode("ascii", "replace").decode().replace("?", "_")[-80:]
+        # Names as they are published: systemd's units have backslashes, which no archive may hold.
+        name = os.path.basename(path).encode("ascii", "replace").decode().replace("?", "_").replace("\\", "_")[-80:]
         write(f"{folder}/{made // 100:04}/{made:05}-{name}", data)
 
 
