@@ -55,11 +55,11 @@ class BitReader {
     drop(count);
     return value;
   }
-  // Of a length or distance, whose code and extra bits are next. One drop for both: the next symbol waits for it.
+  // Of a length or distance, whose code and extra bits are next.
   std::size_t take_value(Symbol symbol) noexcept {
-    const std::uint64_t extra = (buffer_ >> symbol.code_bits) & ((std::uint64_t{1} << symbol.extra_bits) - 1);
-    drop(unsigned{symbol.code_bits} + symbol.extra_bits);
-    return symbol.base + static_cast<std::size_t>(extra);
+    const std::uint64_t code_and_extra = buffer_ & ((std::uint64_t{1} << symbol.bits()) - 1);
+    drop(symbol.bits());
+    return symbol.base() + static_cast<std::size_t>(code_and_extra >> symbol.code_bits());
   }
 
   // Of the next bit.
@@ -179,16 +179,15 @@ bool Checker::read_lengths(std::span<std::uint8_t> lengths) {
     bits_.refill();
     const Symbol symbol = precode.decode(bits_.bits());
     if (!symbol.is_valid() || bits_.overrun()) return false;
-    bits_.drop(symbol.code_bits);
-    if (symbol.base < 16) {
-      lengths[i++] = static_cast<std::uint8_t>(symbol.base);
+    bits_.drop(symbol.bits());
+    const auto value = symbol.base();
+    if (value < 16) {
+      lengths[i++] = static_cast<std::uint8_t>(value);
       continue;
     }
-    if (symbol.base == 16 && i == 0) return false;
-    const std::uint8_t repeated = symbol.base == 16 ? lengths[i - 1] : std::uint8_t{0};
-    const std::size_t times = symbol.base == 16   ? 3 + bits_.take(2)
-                              : symbol.base == 17 ? 3 + bits_.take(3)
-                                                  : 11 + bits_.take(7);
+    if (value == 16 && i == 0) return false;
+    const std::uint8_t repeated = value == 16 ? lengths[i - 1] : std::uint8_t{0};
+    const std::size_t times = value == 16 ? 3 + bits_.take(2) : value == 17 ? 3 + bits_.take(3) : 11 + bits_.take(7);
     if (times > lengths.size() - i) return false;
     std::fill_n(lengths.begin() + static_cast<std::ptrdiff_t>(i), times, repeated);
     i += times;
@@ -231,27 +230,32 @@ bool Checker::copy(std::size_t length, std::size_t distance) noexcept {
   return std::equal(to, to + length, from);
 }
 
+constexpr std::size_t k_at_once = 32;
+
 // Whether the bytes at `to` repeat those at `from`, of which 16 can be read at both however short the match is. Most
 // matches in text are shorter, and how much so can't be predicted: one comparison without a branch for all of them.
 bool repeats(const std::byte* to, const std::byte* from, std::size_t length) noexcept {
-  const std::uint64_t low = load_word(to) ^ load_word(from);
-  const std::uint64_t high = load_word(to + 8) ^ load_word(from + 8);
-  if (length >= 16) {
-    if ((low | high) != 0) return false;
-    for (std::size_t done = 16; length - done > 8; done += 8) {
-      if (load_word(to + done) != load_word(from + done)) return false;
-    }
-    return load_word(to + length - 8) == load_word(from + length - 8);
+  static constexpr auto k_counted = [] {
+    std::array<std::byte, 2 * k_at_once> counted{};
+    for (std::size_t i = 0; i < k_at_once; ++i) counted[i] = std::byte{0xFF};
+    return counted;
+  }();
+  const auto difference = [&](std::size_t at) { return load_word(to + at) ^ load_word(from + at); };
+  if (length <= k_at_once) {
+    const std::byte* const counted = k_counted.data() + k_at_once - length;
+    std::uint64_t found = 0;
+    for (std::size_t at = 0; at < k_at_once; at += 8) found |= difference(at) & load_word(counted + at);
+    return found == 0;
   }
-  // Of the low word's bits 64 or 8 * length count, of the high one's none or 8 * (length - 8).
-  const std::size_t uncounted = 8 * (16 - length);  // 8 to 104
-  const std::uint64_t counted = uncounted >= 64 ? low << (uncounted - 64) : low | high << uncounted;
-  return counted == 0;
+  for (std::size_t at = 0; length - at > 8; at += 8) {
+    if (difference(at) != 0) return false;
+  }
+  return difference(length - 8) == 0;
 }
 
 // What the fast loop asks for before each round: two literals and the longest match, whose comparison reads 16 bytes or its
 // length; and of the stream what the round's refills take and read.
-constexpr std::size_t k_round_expected = 2 + 258 + 16;
+constexpr std::size_t k_round_expected = 3 + 258 + k_at_once;
 constexpr std::size_t k_round_stream = 32;
 
 // Decodes the middle of a block, where neither bytes nor bits can run out, and leaves the rest of it to symbols(). Each
@@ -265,35 +269,57 @@ bool Checker::symbols_far_from_ends(const Codes& codes) {
     return static_cast<std::size_t>(end - expected) >= k_round_expected && bits.is_far_from_end(k_round_stream);
   };
   const auto look_up = [&] { return codes.literals.at<k_literal_index_bits>(bits.bits()); };
-  const auto is_next = [&](Symbol literal) { return *expected == static_cast<std::byte>(literal.base); };
-  while (goes_on()) {
-    bits.refill_far_from_end();
-    Symbol symbol = look_up();
-    // At most the index's 11 bits of 56, twice; a length takes 20 at most.
-    for (int i = 0; i < 2 && symbol.is_literal(); ++i) {
-      if (!is_next(symbol)) return false;
-      ++expected;
-      bits.drop(symbol.code_bits);
-      symbol = look_up();
-    }
-    if (symbol.code_bits == 0) symbol = codes.literals.decode(bits.bits());
+  const auto is_next = [](const std::byte* at, Symbol literal) { return *at == static_cast<std::byte>(literal.base()); };
+  if (!goes_on()) return true;
+  bits.refill_far_from_end();
+  Symbol symbol = look_up();  // not dropped yet: where the loop is left, bits_ is before it
+  do {
+    // At most the index's 11 bits of 56, thrice.
     if (symbol.is_literal()) {
-      if (!is_next(symbol)) return false;
-      ++expected;
-      bits.drop(symbol.code_bits);
-      continue;
+      const Symbol first = symbol;
+      bits.drop(first.bits());
+      symbol = look_up();
+      if (!is_next(expected++, first)) return false;
+      if (symbol.is_literal()) {
+        const Symbol second = symbol;
+        bits.drop(second.bits());
+        symbol = look_up();
+        if (!is_next(expected++, second)) return false;
+        if (symbol.is_literal()) {
+          const Symbol third = symbol;
+          bits.drop(third.bits());
+          bits.refill_far_from_end();
+          symbol = look_up();
+          if (!is_next(expected++, third)) return false;
+          continue;
+        }
+      }
+      bits.refill_far_from_end();
     }
-    if (!symbol.is_copy()) break;  // the end or what is invalid
+    if (!symbol.is_copy()) {
+      if (symbol.is_in_table()) break;  // the end
+      symbol = codes.literals.decode(bits.bits());
+      if (symbol.is_literal()) {
+        bits.drop(symbol.bits());
+        if (!is_next(expected++, symbol)) return false;
+        bits.refill_far_from_end();
+        symbol = look_up();
+        continue;
+      }
+      if (!symbol.is_copy()) break;  // the end or what is invalid
+    }
+    // 20 bits of a length and 28 of a distance at most, of 56.
     const std::size_t length = bits.take_value(symbol);
-    bits.refill_far_from_end();
     symbol = codes.distances.at<k_distance_index_bits>(bits.bits());
-    if (symbol.code_bits == 0) symbol = codes.distances.decode(bits.bits());
+    if (!symbol.is_copy()) symbol = codes.distances.decode(bits.bits());
     if (!symbol.is_copy()) return false;
     const std::size_t distance = bits.take_value(symbol);
+    bits.refill_far_from_end();
+    symbol = look_up();
     if (distance > static_cast<std::size_t>(expected - begin)) return false;
     if (!repeats(expected, expected - distance, length)) return false;
     expected += length;
-  }
+  } while (goes_on());
   bits_ = bits;
   at_ = static_cast<std::size_t>(expected - begin);
   return true;
@@ -306,11 +332,11 @@ bool Checker::symbols(const Codes& codes) {
   const std::byte* const end = expected_.data() + expected_.size();
   const auto next = [&] {
     const Symbol symbol = codes.literals.decode(bits.bits());
-    bits.drop(symbol.code_bits);
+    bits.drop(symbol.code_bits());
     return symbol;
   };
   const auto is_next_literal = [&](Symbol symbol) {
-    return symbol.is_literal() && expected != end && *expected == static_cast<std::byte>(symbol.base);
+    return symbol.is_literal() && expected != end && *expected == static_cast<std::byte>(symbol.base());
   };
   for (;;) {
     bits.refill();
@@ -331,11 +357,10 @@ bool Checker::symbols(const Codes& codes) {
       return symbol.is_end();
     }
     bits.refill();
-    const std::size_t length = symbol.base + bits.take(symbol.extra_bits);
+    const std::size_t length = symbol.base() + bits.take(symbol.bits() - symbol.code_bits());
     symbol = codes.distances.decode(bits.bits());
     if (!symbol.is_copy()) return false;
-    bits.drop(symbol.code_bits);
-    if (!copy(length, symbol.base + bits.take(symbol.extra_bits))) return false;
+    if (!copy(length, bits.take_value(symbol))) return false;
     expected += length;
   }
 }
@@ -346,12 +371,12 @@ DeflateFindings inspect_deflate(std::span<const std::byte> deflated, std::span<c
   return Checker(deflated, expected).run();
 }
 
-void open_for_joining(std::vector<std::byte>& deflated, const DeflateFindings& findings) {
-  deflated[findings.last_block_bit / 8] &= ~(std::byte{1} << (findings.last_block_bit % 8));
+void open_for_joining(std::vector<std::byte>& out, std::size_t begin, const DeflateFindings& findings) {
+  out[begin + findings.last_block_bit / 8] &= ~(std::byte{1} << (findings.last_block_bit % 8));
   // What a codec leaves behind the last code would be read as the next block's header.
-  if (const auto used = findings.end_bit % 8; used != 0) deflated.back() &= static_cast<std::byte>((1U << used) - 1);
-  deflated.resize((findings.end_bit + 3 + 7) / 8);  // three zero bits: not final, stored; then up to the byte's end
-  for (const unsigned byte : {0x00U, 0x00U, 0xFFU, 0xFFU}) deflated.push_back(static_cast<std::byte>(byte));
+  if (const auto used = findings.end_bit % 8; used != 0) out.back() &= static_cast<std::byte>((1U << used) - 1);
+  out.resize(begin + (findings.end_bit + 3 + 7) / 8);  // three zero bits: not final, stored; then up to the byte's end
+  for (const unsigned byte : {0x00U, 0x00U, 0xFFU, 0xFFU}) out.push_back(static_cast<std::byte>(byte));
 }
 
 void append_stored_blocks(std::span<const std::byte> data, bool final, std::vector<std::byte>& out) {

@@ -20,12 +20,14 @@ struct DeflateFindings {
 };
 
 // Decodes all of `deflated` against what it should give, with a decoder of our own: what a codec's library writes has been
-// read by another implementation. 845 MB/s of text in chunks and 680 of small files.
+// read by another implementation. 88 % of the speed of libdeflate's decoder and a comparison.
 DeflateFindings inspect_deflate(std::span<const std::byte> deflated, std::span<const std::byte> expected);
 
-// Makes a stream that ends at end_bit one that another can follow at the next byte: clears the final bit of its last
-// block and appends an empty stored block (RFC 1951, 3.2.4), as zlib's sync flush does. At most 5 bytes are added.
-void open_for_joining(std::vector<std::byte>& deflated, const DeflateFindings& findings);
+// Makes the stream that begins at `begin`, and ends with the vector, one that another can follow at the next byte: clears
+// the final bit of its last block and appends an empty stored block (RFC 1951, 3.2.4), as zlib's sync flush does. At most
+// k_join_bytes are added.
+inline constexpr std::size_t k_join_bytes = 5;
+void open_for_joining(std::vector<std::byte>& out, std::size_t begin, const DeflateFindings& findings);
 
 // Appends `data` as stored blocks; the last one has the final bit when `final`. Byte-aligned at both ends.
 void append_stored_blocks(std::span<const std::byte> data, bool final, std::vector<std::byte>& out);

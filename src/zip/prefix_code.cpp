@@ -8,15 +8,15 @@ namespace {
 
 constexpr auto k_literal_length = [] {
   std::array<Symbol, 288> meaning{};
-  for (std::uint16_t i = 0; i < 256; ++i) meaning[i] = {i, Symbol::k_literal, 0};
-  meaning[256] = {0, Symbol::k_end, 0};
+  for (std::uint16_t i = 0; i < 256; ++i) meaning[i] = Symbol::literal(i);
+  meaning[256] = Symbol::end();
   std::uint16_t base = 3;
   for (std::size_t i = 257; i < 285; ++i) {
-    const auto extra = static_cast<std::uint8_t>(i < 265 ? 0 : (i - 261) / 4);
-    meaning[i] = {base, extra, 0};
+    const auto extra = static_cast<unsigned>(i < 265 ? 0 : (i - 261) / 4);
+    meaning[i] = Symbol::copy(base, extra);
     base = static_cast<std::uint16_t>(base + (1U << extra));
   }
-  meaning[285] = {258, 0, 0};
+  meaning[285] = Symbol::copy(258, 0);
   return meaning;  // 286 and 287 stay invalid
 }();
 
@@ -24,8 +24,8 @@ constexpr auto k_distance = [] {
   std::array<Symbol, 32> meaning{};
   std::uint16_t base = 1;
   for (std::size_t i = 0; i < 30; ++i) {
-    const auto extra = static_cast<std::uint8_t>(i < 4 ? 0 : (i - 2) / 2);
-    meaning[i] = {base, extra, 0};
+    const auto extra = static_cast<unsigned>(i < 4 ? 0 : (i - 2) / 2);
+    meaning[i] = Symbol::copy(base, extra);
     base = static_cast<std::uint16_t>(base + (1U << extra));
   }
   return meaning;  // 30 and 31 stay invalid
@@ -33,7 +33,7 @@ constexpr auto k_distance = [] {
 
 constexpr auto k_precode = [] {
   std::array<Symbol, 19> meaning{};
-  for (std::uint16_t i = 0; i < 19; ++i) meaning[i] = {i, Symbol::k_literal, 0};
+  for (std::uint16_t i = 0; i < 19; ++i) meaning[i] = Symbol::literal(i);
   return meaning;
 }();
 
@@ -59,9 +59,7 @@ PrefixCode::Fit PrefixCode::build(std::span<const std::uint8_t> lengths, std::sp
   if (space > k_full) return Fit::oversubscribed;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     if (lengths[i] == 0) continue;
-    Symbol& symbol = sorted_[position[lengths[i]]++];
-    symbol = meaning[i];
-    symbol.code_bits = lengths[i];
+    sorted_[position[lengths[i]]++] = meaning[i].with_code(lengths[i]);
   }
   fill_table();
   return space == k_full ? Fit::complete : Fit::incomplete;

@@ -42,7 +42,7 @@ Inflated by_zlib(std::span<const std::byte> stream) {
 
 void check_joining(std::span<const std::byte> stream, const Inflated& inflated, const zip::DeflateFindings& findings) {
   std::vector<std::byte> joined(stream.begin(), stream.end());
-  zip::open_for_joining(joined, findings);
+  zip::open_for_joining(joined, 0, findings);
   require(joined.size() <= stream.size() + 5, "opening a stream added more than five bytes");
   zip::append_stored_blocks(bytes_of("behind"), true, joined);
   require(zip::inflate_raw(text_of(joined)) == inflated.data + "behind", "an opened stream can't be followed");

@@ -93,7 +93,7 @@ TEST_CASE("what a codec leaves in the bits behind its last code is not read as a
   stream.back() |= static_cast<std::byte>(0xFFU << (findings.end_bit % 8));
   findings = inspect_deflate(stream, bytes_of(data));
   REQUIRE(findings.decodes);
-  open_for_joining(stream, findings);
+  open_for_joining(stream, 0, findings);
   append_stored_blocks(bytes_of("behind"), true, stream);
   CHECK(inflate_raw(text_of(stream)) == data + "behind");
 }
@@ -189,7 +189,7 @@ TEST_CASE("an opened stream can be followed at the next byte, whatever bit it en
     REQUIRE(findings.decodes);
     ends_seen |= 1U << (findings.end_bit % 8);
     const std::size_t before = joined.size();
-    open_for_joining(joined, findings);
+    open_for_joining(joined, 0, findings);
     CHECK(joined.size() <= before + 5);
     const auto tail = by_libdeflate(second, 1);
     joined.insert(joined.end(), tail.begin(), tail.end());
