@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "zip/entry_data.hpp"
 #include "zip/format.hpp"
 
 namespace zipmodule::archive {

@@ -29,8 +29,8 @@ std::optional<VerifyReuse> parse_verify_reuse(std::string_view text) noexcept;
 //
 // The base is untrusted: its structure is checked when it is opened, the local header of every entry before it is copied,
 // data as VerifyReuse says. Entries that another program wrote are always decoded, and are not taken where Windows could
-// not read them. Takes 64 bytes an
-// entry of the base. Must not outlive plan and content. raw() is for one thread, open() for many.
+// not read them. Takes 64 bytes an entry of the base. Must not outlive plan and content. raw() is for one thread, open() for
+// many.
 class BaseArchive final : public zip::Content {
  public:
   // Throws Error{io} where it can't be read, Error{corrupt} where its structure is broken or the record is of another

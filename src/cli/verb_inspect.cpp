@@ -98,7 +98,8 @@ int inspect(const Globals& globals, const InspectArguments& arguments) {
                     {"fingerprint", report.fingerprint},
                     {"problems", report.problems}});
   } else if (report.ok()) {
-    print(fmt::format("{}: {} are whole\n", file.path, human_count(report.entries, "entry", "entries")));
+    print(fmt::format("{}: {} {} whole\n", file.path, human_count(report.entries, "entry", "entries"),
+                      report.entries == 1 ? "is" : "are"));
   }
   if (!globals.json) {
     for (const std::string& problem : report.problems) message(problem);

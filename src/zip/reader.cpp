@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -12,8 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/fd.hpp"
-#include "zip/crc.hpp"
-#include "zip/deflate_stream.hpp"
+#include "base/terminal_text.hpp"
 
 namespace zipmodule::zip {
 namespace {
@@ -22,17 +20,6 @@ constexpr std::size_t k_comment_most = 65'535;  // APPNOTE 4.4.12: a 16-bit leng
 constexpr std::size_t k_buffer_bytes = std::size_t{1} << 20U;
 // The longest record: fixed part, name, extra fields and comment, each with a 16-bit length.
 constexpr std::size_t k_record_most = k_central_size + std::size_t{3} * 65'535;
-
-Error corrupt(const ArchiveFile& file, const std::string& what) {
-  return {ErrorKind::corrupt, fmt::format("{}: {}", file.path, what)};
-}
-
-// Exactly `buffer`; throws where the file is shorter.
-void read_exactly(const ArchiveFile& file, std::span<std::byte> buffer, std::uint64_t offset) {
-  const auto n = pread_full(file.fd, buffer, offset);
-  if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file.path, errno_text(errno)));
-  if (static_cast<std::size_t>(n) != buffer.size()) throw corrupt(file, "ends in the middle of a record");
-}
 
 // Looks backwards for the signature of a record whose comment reaches exactly to the end of the file.
 std::uint64_t find_end_record(const ArchiveFile& file) {
@@ -62,15 +49,19 @@ std::optional<std::uint64_t> find_end64(const ArchiveFile& file, std::uint64_t e
   return at;
 }
 
-std::string printable(const std::string& name) {
-  std::string safe = name.substr(0, 200);
-  for (char& c : safe) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  }
-  return safe;
+}  // namespace
+
+Error corrupt(const ArchiveFile& file, const std::string& what) {
+  return {ErrorKind::corrupt, fmt::format("{}: {}", file.path, what)};
 }
 
-}  // namespace
+std::string shown_name(std::string_view name) { return printable(name.substr(0, 200)); }
+
+void read_exactly(const ArchiveFile& file, std::span<std::byte> buffer, std::uint64_t offset) {
+  const auto n = pread_full(file.fd, buffer, offset);
+  if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file.path, errno_text(errno)));
+  if (static_cast<std::size_t>(n) != buffer.size()) throw corrupt(file, "ends in the middle of a record");
+}
 
 ArchiveFile open_archive(int fd, const std::string& path) {
   struct stat status {};
@@ -156,7 +147,7 @@ std::optional<CentralRecord> CentralDirectory::next() {
   ++seen_;
   const std::uint64_t room = end_.central_offset;
   if (record.offset > room || record.compressed_bytes > room - record.offset) {
-    throw corrupt(file_, fmt::format("entry '{}' lies outside the archive", printable(record.name)));
+    throw corrupt(file_, fmt::format("entry '{}' lies outside the archive", shown_name(record.name)));
   }
   return record;
 }
@@ -172,15 +163,15 @@ NamedHeader read_named_header(const ArchiveFile& file, const CentralRecord& reco
   std::array<std::byte, k_local_size> fixed;
   read_exactly(file, fixed, record.offset);
   const auto length = local_header_length(fixed);
-  if (!length) throw corrupt(file, fmt::format("entry '{}' has no local header", printable(record.name)));
+  if (!length) throw corrupt(file, fmt::format("entry '{}' has no local header", shown_name(record.name)));
   std::vector<std::byte> whole(*length);
   read_exactly(file, whole, record.offset);
   auto local = decode_local_header(whole);
-  if (!local) throw corrupt(file, fmt::format("entry '{}' has a broken local header", printable(record.name)));
+  if (!local) throw corrupt(file, fmt::format("entry '{}' has a broken local header", shown_name(record.name)));
   const auto require_equal = [&](bool equal, const char* what) {
     if (equal) return;
     throw corrupt(file, fmt::format("entry '{}': local header and central directory differ in {}",
-                                    printable(record.name.empty() ? local->name : record.name), what));
+                                    shown_name(record.name.empty() ? local->name : record.name), what));
   };
   require_equal(local->flags == record.flags, "flags");
   require_equal(local->method == record.method, "method");
@@ -196,7 +187,7 @@ std::uint64_t read_local_header(const ArchiveFile& file, const CentralRecord& re
   const NamedHeader header = read_named_header(file, record);
   if (header.name != record.name) {
     throw corrupt(file,
-                  fmt::format("entry '{}': local header and central directory differ in name", printable(record.name)));
+                  fmt::format("entry '{}': local header and central directory differ in name", shown_name(record.name)));
   }
   return header.data_offset;
 }
@@ -214,113 +205,7 @@ std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record,
     if (load64(p + 4) == record.compressed_bytes && load64(p + 12) == record.size_bytes) return data_end + fields + 20;
     if (load32(p + 4) == record.compressed_bytes && load32(p + 8) == record.size_bytes) return data_end + fields + 12;
   }
-  throw corrupt(file, fmt::format("entry '{}' has a broken data descriptor", printable(record.name)));
-}
-
-namespace {
-
-// Feeds the entry's bytes, a buffer at a time, to `use`.
-template <class Use>
-void for_each_block(const ArchiveFile& file, std::uint64_t offset, std::uint64_t bytes, const std::stop_token& stop,
-                    Use use) {
-  thread_local std::vector<std::byte> buffer(std::size_t{256} << 10U);
-  while (bytes > 0) {
-    if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
-    const auto block = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, buffer.size())));
-    read_exactly(file, block, offset);
-    if (!use(std::span<const std::byte>(block))) return;
-    offset += block.size();
-    bytes -= block.size();
-  }
-}
-
-struct Totals {
-  std::uint32_t crc = 0;
-  std::uint64_t bytes = 0;
-};
-
-class StreamInflater {
- public:
-  StreamInflater() {
-    if (inflateInit2(&stream_, -MAX_WBITS) != Z_OK) throw Error(ErrorKind::internal, "zlib: out of memory");
-  }
-  ~StreamInflater() { inflateEnd(&stream_); }
-  StreamInflater(const StreamInflater&) = delete;
-  StreamInflater& operator=(const StreamInflater&) = delete;
-
-  // Decodes a block into `totals`. Returns false when the stream has ended, is broken, or passes `most` bytes.
-  bool feed(std::span<const std::byte> block, std::uint64_t most, Totals& totals) {
-    thread_local std::vector<std::byte> out(std::size_t{256} << 10U);
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(block.data()));  // zlib's API lacks the const
-    stream_.avail_in = static_cast<uInt>(block.size());
-    do {
-      stream_.next_out = reinterpret_cast<Bytef*>(out.data());
-      stream_.avail_out = static_cast<uInt>(out.size());
-      const int result = inflate(&stream_, Z_NO_FLUSH);
-      const auto made = std::span(out).first(out.size() - stream_.avail_out);
-      totals.crc = crc32(totals.crc, made);
-      totals.bytes += made.size();
-      ended_ = result == Z_STREAM_END;
-      if ((result != Z_OK && result != Z_BUF_ERROR) || totals.bytes > most) return false;
-    } while (stream_.avail_out == 0 || stream_.avail_in > 0);
-    return true;
-  }
-
-  // The stream ended exactly with the last byte it was given.
-  bool ended_exactly() const noexcept { return ended_ && stream_.avail_in == 0; }
-
- private:
-  z_stream stream_{};
-  bool ended_ = false;
-};
-
-}  // namespace
-
-void verify_data(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset,
-                 const std::stop_token& stop) {
-  const auto broken = [&](const std::string& what) {
-    return corrupt(file, fmt::format("entry '{}' {}", printable(record.name), what));
-  };
-  if ((record.flags & k_flag_encrypted) != 0) throw broken("is encrypted");
-  Totals totals;
-  if (record.method == static_cast<std::uint16_t>(Method::stored)) {
-    for_each_block(file, data_offset, record.compressed_bytes, stop, [&](std::span<const std::byte> block) {
-      totals.crc = crc32(totals.crc, block);
-      totals.bytes += block.size();
-      return true;
-    });
-  } else if (record.method == static_cast<std::uint16_t>(Method::deflated)) {
-    StreamInflater inflater;
-    std::uint64_t fed = 0;
-    for_each_block(file, data_offset, record.compressed_bytes, stop, [&](std::span<const std::byte> block) {
-      fed += block.size();
-      return inflater.feed(block, record.size_bytes, totals);
-    });
-    if (!inflater.ended_exactly() || fed != record.compressed_bytes) throw broken("has broken deflate data");
-  } else {
-    throw broken(fmt::format("uses compression method {}, only stored (0) and deflated (8) are known", record.method));
-  }
-  if (totals.bytes != record.size_bytes)
-    throw broken(fmt::format("has {} bytes instead of {}", totals.bytes, record.size_bytes));
-  if (totals.crc != record.crc) throw broken(fmt::format("has CRC {:08x} instead of {:08x}", totals.crc, record.crc));
-}
-
-void require_portable(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset) {
-  if (record.method != static_cast<std::uint16_t>(Method::deflated)) return;
-  std::vector<std::byte> deflated(static_cast<std::size_t>(record.compressed_bytes));
-  read_exactly(file, deflated, data_offset);
-  std::vector<std::byte> data(static_cast<std::size_t>(record.size_bytes));
-  z_stream stream{};
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw Error(ErrorKind::internal, "zlib: out of memory");
-  stream.next_in = reinterpret_cast<Bytef*>(deflated.data());
-  stream.avail_in = static_cast<uInt>(deflated.size());
-  stream.next_out = reinterpret_cast<Bytef*>(data.data());
-  stream.avail_out = static_cast<uInt>(data.size());
-  const bool whole = ::inflate(&stream, Z_FINISH) == Z_STREAM_END;
-  ::inflateEnd(&stream);
-  const DeflateFindings findings = whole ? inspect_deflate(deflated, data) : DeflateFindings{};
-  if (findings.decodes && findings.portable_codes) return;
-  throw corrupt(file, fmt::format("entry '{}' is compressed in a way that Windows can't read", printable(record.name)));
+  throw corrupt(file, fmt::format("entry '{}' has a broken data descriptor", shown_name(record.name)));
 }
 
 }  // namespace zipmodule::zip

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <stop_token>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/error.hpp"
 #include "zip/format.hpp"
 
 namespace zipmodule::zip {
@@ -22,6 +24,13 @@ struct ArchiveFile {
 
 // Takes the size from the file. Throws Error{io}.
 ArchiveFile open_archive(int fd, const std::string& path);
+
+// Exactly `buffer` from the offset on. Throws Error{corrupt} where the file is shorter, Error{io}.
+void read_exactly(const ArchiveFile& file, std::span<std::byte> buffer, std::uint64_t offset);
+// Error{corrupt} with the file's name before `what`.
+Error corrupt(const ArchiveFile& file, const std::string& what);
+// An entry's name for messages: at most 200 bytes of it, made printable.
+std::string shown_name(std::string_view name);
 
 // Finds the end of central directory record, zip64 included, and checks that it describes this file (APPNOTE 4.3.14 to
 // 4.3.16). Throws Error{corrupt}.
@@ -67,15 +76,5 @@ NamedHeader read_named_header(const ArchiveFile& file, const CentralRecord& reco
 
 // Where the entry's bytes end, a data descriptor included (APPNOTE 4.3.9).
 std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset);
-
-// Decodes the entry's data and compares size and CRC. Throws Error{corrupt}, also for methods other than stored and
-// deflated and for encrypted entries; Error{stopped}.
-void verify_data(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset,
-                 const std::stop_token& stop);
-
-// Throws Error{corrupt} for a deflated entry, of which verify_data found nothing, whose stream Windows can't read
-// (deflate_stream.hpp). Holds the entry in memory twice: for those of at most k_portable_check_bytes.
-inline constexpr std::uint64_t k_portable_check_bytes = std::uint64_t{16} << 20U;
-void require_portable(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset);
 
 }  // namespace zipmodule::zip

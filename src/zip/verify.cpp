@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <utility>
 
 #include "base/error.hpp"
+#include "zip/entry_data.hpp"
 #include "zip/names.hpp"
 
 namespace zipmodule::zip {
@@ -126,39 +127,66 @@ void check_structure(const ArchiveFile& file, const EndRecord& end, const std::s
   report_overlaps(extents, end.central_offset, report);
 }
 
-// Decodes every entry on the pool.
-void check_data(const ArchiveFile& file, const EndRecord& end, ThreadPool& pool, const std::stop_token& stop,
-                ReportBuilder& report) {
-  std::mutex mutex;
-  std::condition_variable idle;
-  std::size_t running = 0;
-  // Enough for every thread to have work waiting; records in flight hold a name each.
-  const std::size_t most_running = std::size_t{4} * pool.size();
-  const auto wait_until_at_most = [&](std::size_t count) {
-    std::unique_lock lock(mutex);
-    idle.wait(lock, [&] { return running <= count; });
-  };
-  CentralDirectory directory(file, end);
-  while (auto record = directory.next()) {
-    if (stop.stop_requested()) break;
-    wait_until_at_most(most_running - 1);
+// Runs checks on the pool, a few ahead of its threads, and reports what they throw.
+class Checks {
+ public:
+  Checks(ThreadPool& pool, ReportBuilder& report) : pool_(pool), report_(report) {}
+  ~Checks() { wait_until_at_most(0); }
+  Checks(const Checks&) = delete;
+  Checks& operator=(const Checks&) = delete;
+
+  template <class Check>
+  void submit(Check check) {
+    // Enough for every thread to have work waiting; records in flight hold a name each.
+    wait_until_at_most(std::size_t{4} * pool_.size() - 1);
     {
-      std::lock_guard lock(mutex);
-      ++running;
+      std::lock_guard lock(mutex_);
+      ++running_;
     }
-    pool.submit([&, record = std::move(*record)] {
+    pool_.submit([this, check = std::move(check)] {
       try {
-        verify_data(file, record, read_local_header(file, record), stop);
+        check();
       } catch (const std::exception& problem) {
-        report.add(problem.what());
+        report_.add(problem.what());
       }
-      std::lock_guard lock(mutex);
-      --running;
-      idle.notify_all();
+      std::lock_guard lock(mutex_);
+      --running_;
+      idle_.notify_all();
     });
   }
-  wait_until_at_most(0);
-  if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
+
+ private:
+  void wait_until_at_most(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [&] { return running_ <= count; });
+  }
+
+  ThreadPool& pool_;
+  ReportBuilder& report_;
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::size_t running_ = 0;
+};
+
+// Decodes every entry on the pool, a large one in parts.
+void check_data(const ArchiveFile& file, const EndRecord& end, ThreadPool& pool, const std::stop_token& stop,
+                ReportBuilder& report) {
+  CentralDirectory directory(file, end);
+  Checks checks(pool, report);
+  while (auto record = directory.next()) {
+    if (stop.stop_requested()) break;
+    if (!PartedEntry::is_worth_it(*record)) {
+      checks.submit([&file, &stop, record = std::move(*record)] {
+        verify_data(file, record, read_local_header(file, record), stop);
+      });
+      continue;
+    }
+    const std::uint64_t data = read_local_header(file, *record);
+    const auto entry = std::make_shared<PartedEntry>(file, std::move(*record), data);
+    for (std::size_t part = 0; part < entry->parts() && !stop.stop_requested(); ++part) {
+      checks.submit([entry, part, &stop] { entry->verify(part, stop); });
+    }
+  }
 }
 
 }  // namespace
@@ -170,6 +198,7 @@ VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std
     const EndRecord end = read_end_record(file);
     check_structure(file, end, stop, result, report);
     if (report.empty()) check_data(file, end, pool, stop, report);
+    if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
   } catch (const Error& problem) {
     if (problem.kind() == ErrorKind::stopped) throw;
     report.add(problem.what());

@@ -11,6 +11,7 @@
 #include "base/thread_pool.hpp"
 #include "finding.hpp"
 #include "zip/crc.hpp"
+#include "zip/entry_data.hpp"
 #include "zip/memory_archive.hpp"
 #include "zip/names.hpp"
 
@@ -40,6 +41,14 @@ bool reads(Read read) {
   }
 }
 
+// From the last part to the first: each has to stand for itself.
+bool whole_in_parts(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data) {
+  zip::PartedEntry entry(file, record, data);
+  bool whole = true;
+  for (std::size_t part = entry.parts(); part-- > 0;) whole = reads([&] { entry.verify(part, {}); }) && whole;
+  return whole;
+}
+
 void read_entry(const ArchiveFile& file, const CentralRecord& record) {
   std::uint64_t data = record.offset;
   if (reads([&] { data = zip::read_local_header(file, record); })) {
@@ -51,7 +60,9 @@ void read_entry(const ArchiveFile& file, const CentralRecord& record) {
   // Also where the local header is broken: nobody promises that it was looked at before.
   reads([&] { zip::end_of_entry(file, record, data); });
   const bool small = record.size_bytes <= k_portable_most;
-  if (reads([&] { zip::verify_data(file, record, data, {}); }) && small) {
+  const bool whole = reads([&] { zip::verify_data(file, record, data, {}); });
+  if (zip::PartedEntry::is_worth_it(record)) require(whole_in_parts(file, record, data) == whole, "parts judge otherwise");
+  if (whole && small) {
     reads([&] { zip::require_portable(file, record, data); });
   }
 }

@@ -11,6 +11,7 @@
 #include "support/process.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
+#include "zip/entry_data.hpp"
 #include "zip/memory_archive.hpp"
 
 namespace zipmodule::zip {
