@@ -130,7 +130,8 @@ std::vector<bool> Worker::fail(std::int64_t run_id, const std::vector<Failure>& 
 void Worker::give_back(std::int64_t run_id, const std::vector<Attempt>& attempts) {
   auto batch = to_batch(attempts);
   for (auto& item : batch) {
-    if (item["error_kind"] == "") item["error_kind"] = traits_of(ErrorKind::stopped).code;
+    if (item["error_kind"].get_ref<const std::string&>().empty())
+      item["error_kind"] = traits_of(ErrorKind::stopped).code;
   }
   answer(settle(*connection_, std::move(batch), {sql::give_back, std::nullopt}, Recorder{run_id, options_.host}));
 }

@@ -27,7 +27,7 @@ void Walk::run() {
   require_depth("");
   const auto top = std::make_shared<Folder>(context_);
   top->read();
-  if (top->problem()) throw *top->problem();
+  if (top->problem()) throw Error(*top->problem());
   visit(top);
 }
 
@@ -80,7 +80,7 @@ std::shared_ptr<Folder> Walk::take(const std::shared_ptr<Folder>& parent, std::s
   next.look_at = std::max(next.look_at, index + 1);
   read_ahead(parent, next);
   if (read) return ahead_.wait(*read);
-  const auto folder = std::make_shared<Folder>(parent, index);
+  auto folder = std::make_shared<Folder>(parent, index);
   folder->read();
   return folder;
 }

@@ -269,7 +269,9 @@ bool Checker::symbols_far_from_ends(const Codes& codes) {
     return static_cast<std::size_t>(end - expected) >= k_round_expected && bits.is_far_from_end(k_round_stream);
   };
   const auto look_up = [&] { return codes.literals.at<k_literal_index_bits>(bits.bits()); };
-  const auto is_next = [](const std::byte* at, Symbol literal) { return *at == static_cast<std::byte>(literal.base()); };
+  const auto is_next = [](const std::byte* at, Symbol literal) {
+    return *at == static_cast<std::byte>(literal.base());
+  };
   if (!goes_on()) return true;
   bits.refill_far_from_end();
   Symbol symbol = look_up();  // not dropped yet: where the loop is left, bits_ is before it

@@ -152,10 +152,12 @@ std::optional<std::uint64_t> PartedEntry::begin_of(std::size_t part, const std::
   // A cut lies behind a block's lengths: each look at the data begins with what could be the front of them.
   for (std::uint64_t at = from - k_lengths; at + k_lengths <= end; at += buffer.size() - (k_lengths - 1)) {
     if (stop.stop_requested()) throw stopped();
-    const auto block = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(end - at, buffer.size())));
+    const auto block =
+        std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(end - at, buffer.size())));
     read_exactly(file_, block, data_offset_ + at);
     const void* hit = memmem(block.data(), block.size(), k_empty_stored_block.data(), k_lengths);
-    if (hit != nullptr) return at + static_cast<std::uint64_t>(static_cast<const std::byte*>(hit) - block.data()) + k_lengths;
+    if (hit != nullptr)
+      return at + static_cast<std::uint64_t>(static_cast<const std::byte*>(hit) - block.data()) + k_lengths;
   }
   return std::nullopt;
 }
@@ -212,7 +214,8 @@ void require_portable(const ArchiveFile& file, const CentralRecord& record, std:
   ::inflateEnd(&stream);
   const DeflateFindings findings = whole ? inspect_deflate(deflated, data) : DeflateFindings{};
   if (findings.decodes && findings.portable_codes) return;
-  throw corrupt(file, fmt::format("entry '{}' is compressed in a way that Windows can't read", shown_name(record.name)));
+  throw corrupt(file,
+                fmt::format("entry '{}' is compressed in a way that Windows can't read", shown_name(record.name)));
 }
 
 }  // namespace zipmodule::zip

@@ -19,7 +19,9 @@ inline constexpr unsigned k_code_bits_most = 15;  // RFC 1951, 3.2.7
 class Symbol {
  public:
   constexpr Symbol() noexcept = default;  // invalid
-  static constexpr Symbol literal(std::uint16_t value) noexcept { return Symbol(k_literal | std::uint32_t{value} << 16U); }
+  static constexpr Symbol literal(std::uint16_t value) noexcept {
+    return Symbol(k_literal | std::uint32_t{value} << 16U);
+  }
   // A length or distance: `extra_bits` follow the code and are added to `base`.
   static constexpr Symbol copy(std::uint16_t base, unsigned extra_bits) noexcept {
     return Symbol(extra_bits | std::uint32_t{base} << 16U);

@@ -186,8 +186,8 @@ NamedHeader read_named_header(const ArchiveFile& file, const CentralRecord& reco
 std::uint64_t read_local_header(const ArchiveFile& file, const CentralRecord& record) {
   const NamedHeader header = read_named_header(file, record);
   if (header.name != record.name) {
-    throw corrupt(file,
-                  fmt::format("entry '{}': local header and central directory differ in name", shown_name(record.name)));
+    throw corrupt(
+        file, fmt::format("entry '{}': local header and central directory differ in name", shown_name(record.name)));
   }
   return header.data_offset;
 }

@@ -61,7 +61,8 @@ void read_entry(const ArchiveFile& file, const CentralRecord& record) {
   reads([&] { zip::end_of_entry(file, record, data); });
   const bool small = record.size_bytes <= k_portable_most;
   const bool whole = reads([&] { zip::verify_data(file, record, data, {}); });
-  if (zip::PartedEntry::is_worth_it(record)) require(whole_in_parts(file, record, data) == whole, "parts judge otherwise");
+  if (zip::PartedEntry::is_worth_it(record))
+    require(whole_in_parts(file, record, data) == whole, "parts judge otherwise");
   if (whole && small) {
     reads([&] { zip::require_portable(file, record, data); });
   }
