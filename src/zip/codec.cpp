@@ -1,6 +1,5 @@
 #include "zip/codec.hpp"
 
-#include <isa-l.h>
 #include <libdeflate.h>
 #include <zlib.h>
 
@@ -24,14 +23,14 @@ struct Freer {
 };
 using Compressor = std::unique_ptr<libdeflate_compressor, Freer<libdeflate_free_compressor>>;
 
-// libdeflate's level for each of ours but `fast`. 6 gives the size of `zip -6` within half a percent at 1.8 times its speed a thread,
+// libdeflate's level for each of ours. 6 gives the size of `zip -6` within half a percent at 1.8 times its speed a thread,
 // check included. 5 is a fifth faster, but 1.0 to 2.5 % larger than zip on text that repeats itself much. 10 is the first
 // of its near-optimal parsers.
 constexpr int libdeflate_level(Level level) noexcept {
   switch (level) {
     case Level::store:
     case Level::fast:
-      return 1;  // of the trial, and of the codec that stands in for ISA-L
+      return 1;
     case Level::balanced:
       return 6;
     case Level::small:
@@ -70,23 +69,6 @@ std::size_t by_libdeflate(std::span<const std::byte> data, int level, std::span<
   return libdeflate_deflate_compress(compressor_for(level), data.data(), data.size(), out.data(), out.size());
 }
 
-// Level 1 with the second smallest of its buffers, which gives text the smallest archives and no less speed than larger
-// ones. Its bytes are the same on every x86-64 with SSE4.2, not on other processors.
-std::size_t by_isal(std::span<const std::byte> data, std::span<std::byte> out) {
-  thread_local const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(ISAL_DEF_LVL1_SMALL);
-  isal_zstream stream;
-  isal_deflate_stateless_init(&stream);
-  stream.level = 1;
-  stream.level_buf = buffer.get();
-  stream.level_buf_size = ISAL_DEF_LVL1_SMALL;
-  stream.end_of_stream = 1;
-  stream.next_in = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(data.data()));  // the API lacks the const
-  stream.avail_in = static_cast<std::uint32_t>(data.size());
-  stream.next_out = reinterpret_cast<std::uint8_t*>(out.data());
-  stream.avail_out = static_cast<std::uint32_t>(out.size());
-  return isal_deflate_stateless(&stream) == COMP_OK ? stream.total_out : 0;
-}
-
 // zlib always writes two distance codes.
 std::size_t by_zlib(std::span<const std::byte> data, int level, std::span<std::byte> out) {
   z_stream stream{};
@@ -120,7 +102,7 @@ std::optional<CheckedStream> checked_deflate(std::span<const std::byte> data, Le
     stream.findings = inspect_deflate(stream.bytes, data);
     return stream.findings.decodes && stream.findings.portable_codes;
   };
-  std::size_t size = level == Level::fast ? by_isal(data, out) : by_libdeflate(data, number, out);
+  std::size_t size = by_libdeflate(data, number, out);
   if (size == 0) return std::nullopt;
   if (holds(size)) return stream;
   size = by_zlib(data, number, out);
