@@ -286,5 +286,20 @@ TEST_CASE("entries copied in a first pass and again in a second are counted once
   tree.check("out.zip");
 }
 
+TEST_CASE("a base's wrong CRC of an entry without data is not taken over") {
+  Tree tree;
+  tree.write("text.txt", "");
+  // With the very header that the writer would make.
+  tree.zip("base.zip");
+  std::string base = test::read_file(tree.dir / "base.zip");
+  const auto at_local = base.find("text.txt") - 16;
+  const auto at_central = base.rfind("text.txt") - 30;
+  for (const auto at : {at_local, at_central}) base.replace(at, 4, zip::le(0x12345678, 4));
+  test::write_file(tree.dir / "base.zip", base);
+  REQUIRE_FALSE(zip::verify_bytes(base).ok());
+  tree.zip("out.zip", "base.zip");
+  tree.check("out.zip");
+}
+
 }  // namespace
 }  // namespace zipmodule::archive
