@@ -60,9 +60,11 @@ class RangeReader final : public zip::EntryReader {
 
 Fd open_base(const std::string& path) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd)
-    throw Error(ErrorKind::io, fmt::format("open {}: {}", path, errno_text(errno)), "name another archive with --base");
-  return fd;
+  if (fd) return fd;
+  const int error_number = errno;
+  if (auto error = descriptors_error(error_number, "open " + path)) throw Error(*error);
+  throw Error(ErrorKind::io, fmt::format("open {}: {}", path, errno_text(error_number)),
+              "name another archive with --base");
 }
 
 bool known_method(std::uint16_t method) noexcept {

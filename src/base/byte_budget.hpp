@@ -38,6 +38,8 @@ class ByteBudget {
     std::uint64_t bytes_ = 0;
   };
 
+  std::uint64_t capacity_bytes() const noexcept { return capacity_; }
+
   // Waits until `bytes` are free; more than the whole budget counts as the whole. Returns an empty ticket when `stop` is
   // requested meanwhile.
   Ticket acquire(std::uint64_t bytes, const std::stop_token& stop) {

@@ -32,6 +32,7 @@ constexpr auto k_traits = std::to_array<ErrorTraits>({
     {ErrorKind::disk_reserve, "disk_reserve", 73, true, false},
     {ErrorKind::store_unwritable, "store_unwritable", 73, true, false},
     {ErrorKind::io, "io", 74, true, true},
+    {ErrorKind::open_files, "open_files", 74, true, false},
     {ErrorKind::verify, "verify", 74, true, true},
     {ErrorKind::corrupt, "corrupt", 1, false, true},
     {ErrorKind::lease_lost, "lease_lost", 1, true, false},
@@ -63,7 +64,16 @@ std::string Error::full_text() const { return hint_.empty() ? what() : fmt::form
 
 std::string errno_text(int error_number) { return std::generic_category().message(error_number); }
 
+std::optional<Error> descriptors_error(int error_number, const std::string& doing) {
+  if (error_number != EMFILE && error_number != ENFILE) return std::nullopt;
+  return Error(ErrorKind::open_files, fmt::format("{}: {}", doing, errno_text(error_number)),
+               error_number == EMFILE ? "raise the limit of open files (ulimit -Hn, systemd's LimitNOFILE) or lower "
+                                        "run.memory or run.workers"
+                                      : "raise the host's fs.file-max, or end what holds so many files open");
+}
+
 Error store_error(int error_number, const std::string& doing) {
+  if (auto error = descriptors_error(error_number, doing)) return *error;
   const std::string message = fmt::format("{}: {}", doing, errno_text(error_number));
   switch (error_number) {
     case ENOSPC:

@@ -32,6 +32,7 @@ enum class ErrorKind {
   disk_reserve,       // building would leave less than archives.min_free
   store_unwritable,   // the store can't be written
   io,                 // reading or writing failed
+  open_files,         // this process, or the host, has no descriptor left to open a file with
   verify,             // what was written is not what was read
   corrupt,            // an archive that breaks the format
   lease_lost,         // the job belongs to another worker now
@@ -74,8 +75,13 @@ class Error : public std::runtime_error {
 // The text of an errno value, in a thread-safe way.
 std::string errno_text(int error_number);
 
+// The Error where a file can't be opened for lack of descriptors (EMFILE, ENFILE), which says nothing about the file;
+// nullopt for every other errno.
+std::optional<Error> descriptors_error(int error_number, const std::string& doing);
+
 // The Error for a failed write to the store: ENOSPC, EDQUOT -> disk_full; EROFS, EACCES, EPERM -> store_unwritable;
-// all else io. `doing` reads like "write /srv/archives/tmp/x".
+// EMFILE,
+// ENFILE -> open_files; all else io. `doing` reads like "write /srv/archives/tmp/x".
 Error store_error(int error_number, const std::string& doing);
 
 }  // namespace zipmodule

@@ -43,6 +43,10 @@ ssize_t pread_full(int fd, std::span<std::byte> buffer, std::uint64_t offset) no
 // Writes all of `data` at `offset`, over short writes and EINTR. Returns false with errno set.
 bool pwrite_full(int fd, std::span<const std::byte> data, std::uint64_t offset) noexcept;
 
+// Raises this process's limit of open files as far as it may (RLIMIT_NOFILE, from the soft to the hard one). Nothing here
+// calls select(), which is what the low soft limit is for.
+void raise_descriptor_limit() noexcept;
+
 // Opens a directory for *at() calls and fsync. Throws Error{io or store_unwritable} naming `path`.
 Fd open_directory(const std::string& path);
 

@@ -38,6 +38,10 @@ constexpr auto k_advice = std::to_array<Advice>({
      "Free space in the archive store, or lower archives.min_free. Nothing is wrong with the job; it is tried again."},
     {ErrorKind::store_unwritable, "Make archives.root writable for the user that runs zipmodule (`zipmodule check`)."},
     {ErrorKind::io, "Reading or writing failed: look at the system's log for the disk, and try `zipmodule check`."},
+    {ErrorKind::open_files,
+     "The worker had no file descriptor left: raise its limit of open files (systemd: LimitNOFILE). Nothing is wrong "
+     "with "
+     "the job; it is tried again."},
     {ErrorKind::verify, "What was written is not what was read: suspect memory or disk, and look at the system's log."},
     {ErrorKind::corrupt, "An archive on disk is damaged: `zipmodule check --deep` finds all such."},
     {ErrorKind::lease_lost, "Its worker went silent for longer than run.lease: killed, paused, or cut off."},

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/fd.hpp"
 #include "cli/output.hpp"
 #include "cli/verbs.hpp"
 #include "config/nearest.hpp"
@@ -102,6 +103,7 @@ const char* version() noexcept { return ZIPMODULE_VERSION; }
 int run_app(int argc, char** argv) {
   try {
     std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     return parse_and_run(argc, argv);
   } catch (const Error& error) {
     message(error.what(), error.hint());

@@ -59,6 +59,8 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
   if (error.kind() == ErrorKind::cancelled) failure.attempt.outcome = queue::Outcome::cancelled;
   if (error.kind() == ErrorKind::disk_reserve) failure.attempt.outcome = queue::Outcome::skipped;
   if (is_disk_trouble(failure.attempt.error_kind)) failure.retry_after_seconds = k_disk_retry_seconds;
+  // Others hold the descriptors, as they hold the disk's space: it is waited for in the same way.
+  if (error.kind() == ErrorKind::open_files) failure.retry_after_seconds = k_disk_retry_seconds;
   if (error.kind() == ErrorKind::lease_lost) failure.retry_after_seconds = 0;
   return failure;
 }

@@ -39,6 +39,7 @@ FileStatus to_status(const struct stat& s) noexcept {
 
 Error source_error(int error_number, const std::string& name) {
   const std::string message = fmt::format("source {}: {}", name, errno_text(error_number));
+  if (auto error = descriptors_error(error_number, fmt::format("source {}", name))) return *error;
   switch (error_number) {
     case ENOENT:
     case ENOTDIR:

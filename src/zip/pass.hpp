@@ -57,6 +57,7 @@ class Pass {
   void issue_older();
   Method choose_method(std::size_t index, const EntryView& view, EntryReader& reader) const;
   bool may_align(std::uint64_t bytes) const noexcept;
+  std::uint64_t share_of(const LargeEntry& large, std::uint64_t bytes) const noexcept;
   Piece& append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight);
   void renew_headers();
 

@@ -15,6 +15,11 @@ namespace {
 // What a ticket counts beside the data: piece, task and vector.
 constexpr std::uint64_t k_piece_overhead = 512;
 
+// The open sources of all builds, at most: well below the 1,024 descriptors that a process has by default.
+constexpr std::uint64_t k_open_sources_most = 512;
+// As small sources' pieces hold no data, so little of the budget would let them open all at once.
+constexpr std::uint64_t k_open_source_bytes = std::uint64_t{1} << 20U;
+
 std::unique_ptr<Piece> new_piece(Piece::Role role, std::size_t entry) {
   auto piece = std::make_unique<Piece>();
   piece->role = role;
@@ -48,6 +53,13 @@ void Pass::run() {
     if (error_) std::rethrow_exception(error_);
   }
   if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "building was stopped");
+}
+
+// What a piece counts that keeps a source open: as long as one of its pieces lives, so does the source's descriptor. An
+// older archive has one for all of its entries.
+std::uint64_t Pass::share_of(const LargeEntry& large, std::uint64_t bytes) const noexcept {
+  if (large.raw_crc) return bytes;
+  return std::max({bytes, k_open_source_bytes, resources_.budget.capacity_bytes() / k_open_sources_most});
 }
 
 Piece& Pass::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight) {
@@ -143,9 +155,9 @@ void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& la
     piece->chunk = chunk;
     const std::uint64_t size = large->chunk_size(chunk);
     if (large->copied()) {
-      settle(sequencer_.ready(append(std::move(piece), size, size), size), timings);
+      settle(sequencer_.ready(append(std::move(piece), size, share_of(*large, size)), size), timings);
     } else {
-      Piece& appended = append(std::move(piece), std::nullopt, 2 * size);
+      Piece& appended = append(std::move(piece), std::nullopt, share_of(*large, 2 * size));
       submit([this, &appended](Timings& spent) { make_chunk(appended, spent); });
     }
   }

@@ -36,7 +36,7 @@ TEST_CASE("exit codes are those of the contract") {
 
 TEST_CASE("trouble of the store and of the database burns no attempt") {
   for (const auto kind : {ErrorKind::disk_full, ErrorKind::disk_reserve, ErrorKind::store_unwritable,
-                          ErrorKind::database, ErrorKind::lease_lost, ErrorKind::stopped}) {
+                          ErrorKind::database, ErrorKind::open_files, ErrorKind::lease_lost, ErrorKind::stopped}) {
     INFO(traits_of(kind).code);
     CHECK_FALSE(traits_of(kind).counts_attempt);
     CHECK(traits_of(kind).retryable);
@@ -57,6 +57,8 @@ TEST_CASE("the full text is the message with the hint in brackets") {
 }
 
 TEST_CASE("a failed write to the store is told apart by its errno") {
+  CHECK(store_error(EMFILE, "create x").kind() == ErrorKind::open_files);
+  CHECK(store_error(ENFILE, "create x").kind() == ErrorKind::open_files);
   CHECK(store_error(ENOSPC, "write x").kind() == ErrorKind::disk_full);
   CHECK(store_error(EDQUOT, "write x").kind() == ErrorKind::disk_full);
   CHECK(store_error(EACCES, "write x").kind() == ErrorKind::store_unwritable);

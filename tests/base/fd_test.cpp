@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/in_child.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
 
@@ -94,6 +95,18 @@ TEST_CASE("a directory that is not there is an error that names it") {
 
 TEST_CASE("syncing what can't be synced is an error that names it") {
   CHECK_THROWS_WITH(fsync_or_throw(-1, "the file"), Catch::Matchers::Contains("the file"));
+}
+
+TEST_CASE("the limit of open files is raised as far as it may be") {
+  CHECK(test::in_child([] {
+          rlimit limit{};
+          if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max < 64) return 1;
+          limit.rlim_cur = 32;
+          if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
+          raise_descriptor_limit();
+          rlimit raised{};
+          return ::getrlimit(RLIMIT_NOFILE, &raised) == 0 && raised.rlim_cur == limit.rlim_max ? 0 : 3;
+        }) == 0);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,6 +22,7 @@
 
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/in_child.hpp"
 #include "support/process.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
@@ -593,6 +595,20 @@ TEST_CASE("without openat2 a walk lists plain files and tells every symlink") {
       CHECK_THAT(problem, Catch::Matchers::StartsWith("source_unreadable") || Contains("fifo"));
     }
   });
+}
+
+TEST_CASE("a lack of descriptors is no fault of the source") {
+  const Site site;
+  const LocalRoot root = site.root();
+  CHECK(test::in_child([&] {
+          rlimit limit{};
+          ::getrlimit(RLIMIT_NOFILE, &limit);
+          limit.rlim_cur = 0;
+          if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
+          const bool told = kind_of([&] { root.open("file"); }) == ErrorKind::open_files &&
+                            kind_of([&] { root.status("file"); }) == ErrorKind::open_files;
+          return told ? 0 : 1;
+        }) == 0);
 }
 
 }  // namespace

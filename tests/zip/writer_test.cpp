@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <future>
@@ -13,6 +14,7 @@
 #include <semaphore>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -502,6 +504,63 @@ TEST_CASE("raw data that ends early is told, not padded") {
   };
   Content content(std::vector<MemoryEntry>{{"a", "0123456789"}});
   CHECK(kind_thrown(content) == ErrorKind::source_changed);
+}
+
+// Counts how many sources are open at once, and holds the pool's thread until there are too many, or no more come.
+class CountedContent final : public MemoryContent {
+ public:
+  CountedContent(std::vector<MemoryEntry> entries, std::size_t too_many)
+      : MemoryContent(std::move(entries)), too_many_(too_many) {}
+  std::unique_ptr<EntryReader> open(std::size_t index) override {
+    {
+      std::lock_guard lock(mutex_);
+      most_ = std::max(most_, ++open_);
+    }
+    changed_.notify_all();
+    return std::make_unique<Reader>(*this, entries()[index].data);
+  }
+  std::size_t most() const noexcept { return most_; }
+
+ private:
+  class Reader final : public TextReader {
+   public:
+    Reader(CountedContent& content, std::string_view text) : TextReader(text), content_(content) {}
+    ~Reader() override {
+      std::lock_guard lock(content_.mutex_);
+      --content_.open_;
+    }
+    std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+      std::unique_lock lock(content_.mutex_);
+      if (std::exchange(content_.first_, false)) {
+        content_.changed_.wait_for(lock, std::chrono::milliseconds(500),
+                                   [&] { return content_.open_ >= content_.too_many_; });
+      }
+      lock.unlock();
+      return TextReader::read_at(offset, buffer);
+    }
+
+   private:
+    CountedContent& content_;
+  };
+
+  const std::size_t too_many_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t open_ = 0;
+  std::size_t most_ = 0;
+  bool first_ = true;
+};
+
+TEST_CASE("sources that wait to be copied don't hold more descriptors than the budget has mebibytes") {
+  const std::string data = random_bytes(k_align_from);
+  std::vector<MemoryEntry> entries;
+  for (int i = 0; i < 200; ++i) entries.push_back({fmt::format("{:03}.jpg", i), data});
+  CountedContent content(std::move(entries), 100);
+  const MemoryFile file;
+  WriteSettings settings{Level::store, 1, 32U << 20U};
+  settings.align = true;
+  write_to(file.fd(), content, content, settings);
+  CHECK(content.most() <= 34);  // one is open while it waits for its share
 }
 
 }  // namespace
