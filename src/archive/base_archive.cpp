@@ -19,10 +19,25 @@ namespace {
 // One in so many is read again with VerifyReuse::sample.
 constexpr std::uint64_t k_sample_of = 32;
 
+// A base that can't be read is as good as a broken one: all can be made without it.
+Error unreadable(const std::string& path, int error_number) {
+  return {ErrorKind::corrupt, fmt::format("read {}: {}", path, errno_text(error_number))};
+}
+
+// Runs what reads the base, with Error{io} become Error{corrupt}.
+template <class Work>
+auto reading_base(Work work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::io) throw;
+    throw Error(ErrorKind::corrupt, error.what(), error.hint());
+  }
+}
+
 struct stat status_of(const zip::ArchiveFile& file) {
   struct stat status {};
-  if (::fstat(file.fd, &status) != 0)
-    throw Error(ErrorKind::io, fmt::format("stat {}: {}", file.path, errno_text(errno)));
+  if (::fstat(file.fd, &status) != 0) throw unreadable(file.path, errno);
   return status;
 }
 
@@ -35,7 +50,7 @@ class RangeReader final : public zip::EntryReader {
       : file_(file), begin_(begin), opened_(opened) {}
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
     const auto n = pread_full(file_.fd, buffer, begin_ + offset);
-    if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file_.path, errno_text(errno)));
+    if (n < 0) throw unreadable(file_.path, errno);
     if (static_cast<std::size_t>(n) != buffer.size()) throw changed();
     return buffer.size();
   }
@@ -94,7 +109,7 @@ BaseArchive::BaseArchive(const std::string& path, std::optional<SourceRecord> re
       record_(std::move(record)),
       reused_(plan.size()) {
   if (!S_ISREG(opened_.st_mode)) throw Error(ErrorKind::corrupt, fmt::format("{} is not a regular file", path));
-  load();
+  reading_base([this] { load(); });
 }
 
 void BaseArchive::load() {
@@ -182,7 +197,7 @@ bool BaseArchive::has_header(std::uint64_t offset, const std::vector<std::byte>&
   thread_local std::vector<std::byte> found;
   found.resize(expected.size());
   const auto n = pread_full(file_.fd, found, offset);
-  if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", file_.path, errno_text(errno)));
+  if (n < 0) throw unreadable(file_.path, errno);
   return n == static_cast<ssize_t>(found.size()) && found == expected;
 }
 
@@ -231,7 +246,7 @@ std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
   const Known* const known = find(index);
   if (known == nullptr) return std::nullopt;
   const zip::EntryView entry = plan_.at(index);
-  const auto place = place_of(*known, entry);
+  const auto place = reading_base([&] { return place_of(*known, entry); });
   if (!place) return std::nullopt;
   // Without a record, only the header tells who wrote the data.
   const bool foreign = place->header == Header::other && !record_;

@@ -33,13 +33,14 @@ std::optional<VerifyReuse> parse_verify_reuse(std::string_view text) noexcept;
 // many.
 class BaseArchive final : public zip::Content {
  public:
-  // Throws Error{io} where it can't be read, Error{corrupt} where its structure is broken or the record is of another
-  // archive.
+  // Throws Error{io, open_files} where it can't be opened, Error{corrupt} where it can't be read, its structure is broken or
+  // the record is of another archive.
   BaseArchive(const std::string& path, std::optional<SourceRecord> record, const Plan& plan, zip::Content& content,
               VerifyReuse verify);
 
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override { return content_.open(index); }
-  // Throws Error{corrupt} where the base contradicts itself; so does the check that it may hand out.
+  // Throws Error{corrupt} where the base contradicts itself or can't be read; so do the reader and the check that it hands
+  // out.
   std::optional<zip::RawData> raw(std::size_t index) override;
 
   // Whether the base holds exactly the plan's entries, in its order, all of them unchanged. Only known with a record.

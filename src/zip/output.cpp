@@ -138,7 +138,7 @@ std::uint64_t Output::copy_bytes(const FileRange& from, std::uint64_t bytes, std
   while (copied < bytes) {
     const auto step = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), bytes - copied));
     const ssize_t n = pread_full(from.fd, step, from.offset + copied);
-    if (n < 0) throw Error(ErrorKind::io, fmt::format("read {}: {}", from.path, errno_text(errno)));
+    if (n < 0) throw Error(ErrorKind::corrupt, fmt::format("read {}: {}", from.path, errno_text(errno)));
     if (n == 0) break;
     write(step.first(static_cast<std::size_t>(n)), offset + copied);
     copied += static_cast<std::uint64_t>(n);

@@ -33,8 +33,8 @@ class Output {
   void write(std::span<const std::byte> data, std::uint64_t offset);
 
   // Copies `bytes` from another file: shares the blocks where both files and their places allow it, else lets the kernel
-  // copy, else reads and writes. Returns how many bytes: fewer only where the other file ends. Throws also Error{io} where
-  // `from` can't be read.
+  // copy, else reads and writes. Returns how many bytes: fewer only where the other file ends. Throws also
+  // Error{corrupt} where `from`, which is another archive, can't be read.
   std::uint64_t copy(const FileRange& from, std::uint64_t bytes, std::uint64_t offset);
 
   // Shares blocks (FICLONERANGE) as far as whole blocks go; returns how many bytes from the beginning, 0 where the places

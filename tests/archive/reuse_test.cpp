@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 
+#include "archive/failing_read.hpp"
 #include "archive/site.hpp"
 #include "support/process.hpp"
 #include "zip/codec.hpp"
@@ -201,6 +202,24 @@ TEST_CASE("a build's record goes with it, and one whose build is gone is found")
   std::vector<std::string> found;
   site.store().for_each_build([&](const std::string& id, const std::string&) { found.push_back(id); });
   CHECK(found == std::vector<std::string>{second.file.build_id});
+}
+
+TEST_CASE("a last build that can't be read is not copied from, wherever that shows") {
+  TestSite site;
+  make_album(site);
+  site.verify_reuse = GENERATE(VerifyReuse::never, VerifyReuse::always);
+  const auto first = site.build(k_album);
+  site.file("default/album/0.txt", "new");
+  const std::string expected = bytes_of(site, site.build(k_album));
+  const std::uint64_t from = GENERATE_COPY(std::uint64_t{0}, first.file.size_bytes / 4, first.file.size_bytes - 22);
+  CAPTURE(from);
+  std::optional<FinishedBuild> next;
+  {
+    const test::FailingReads broken_disk(site.store().absolute(first.file.path), from);
+    next = site.build_after(first.file, k_album);
+  }
+  CHECK((bytes_of(site, *next) == expected));
+  CHECK(site.measured.files_reused == 0);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "archive/base_archive.hpp"
+#include "archive/failing_read.hpp"
 #include "archive/site.hpp"
 #include "support/judges.hpp"
 #include "support/process.hpp"
@@ -298,6 +299,24 @@ TEST_CASE("a base's wrong CRC of an entry without data is not taken over") {
   test::write_file(tree.dir / "base.zip", base);
   REQUIRE_FALSE(zip::verify_bytes(base).ok());
   tree.zip("out.zip", "base.zip");
+  tree.check("out.zip");
+}
+
+TEST_CASE("a base that can't be read is told, and the archive made without it") {
+  Tree tree;
+  tree.write("zzz", test::random_bytes(300'000));
+  tree.zip("base.zip");
+  const auto size = fs::file_size(tree.dir / "base.zip");
+  // The end records; the central directory; the data, by the check and by the copy.
+  const std::uint64_t from = GENERATE_COPY(std::uint64_t{0}, size - 22, size - 100, size - 200'000);
+  CAPTURE(from);
+  StandaloneResult result;
+  {
+    const test::FailingReads broken_disk(tree.dir / "base.zip", from);
+    result = tree.zip("out.zip", "base.zip");
+  }
+  CHECK_THAT(result.base_problem, Contains("Input/output error"));
+  CHECK(result.entries_reused == 0);
   tree.check("out.zip");
 }
 
