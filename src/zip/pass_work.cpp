@@ -17,6 +17,16 @@ Error became_shorter(std::string_view name) {
   return {ErrorKind::source_changed, fmt::format("'{}' became shorter while it was read", name)};
 }
 
+// An older archive ends before its entry does: it is broken, and the source is not to blame.
+Error older_ends(std::string_view path) {
+  return {ErrorKind::corrupt, fmt::format("{}: ends in the middle of an entry", path)};
+}
+
+Error ends_early(const LargeEntry& large) {
+  if (!large.raw_crc) return became_shorter(large.view.name);
+  return older_ends(large.range ? large.range->path : "the older archive of '" + std::string(large.view.name) + "'");
+}
+
 }  // namespace
 
 void Pass::fail(std::exception_ptr error) {
@@ -136,7 +146,7 @@ void Pass::copy_chunk(const Piece& piece, Timings& timings) {
   std::uint64_t shared = 0;
   if (large.clone && large.raw_crc) {
     done = output_.copy({large.range->fd, large.range->offset + begin, large.range->path}, bytes, piece.offset);
-    if (done != bytes) throw became_shorter(large.view.name);
+    if (done != bytes) throw ends_early(large);
   } else if (large.clone) {
     shared = output_.clone({large.range->fd, large.range->offset + begin, large.range->path}, bytes, piece.offset);
   }
@@ -144,7 +154,7 @@ void Pass::copy_chunk(const Piece& piece, Timings& timings) {
   std::uint32_t crc = 0;
   while (done < bytes) {
     const auto step = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), bytes - done));
-    if (large.reader->read_at(begin + done, step) != step.size()) throw became_shorter(large.view.name);
+    if (large.reader->read_at(begin + done, step) != step.size()) throw ends_early(large);
     timings.read += watch.lap();
     if (!large.raw_crc) crc = crc32(crc, step);
     timings.compress += watch.lap();
@@ -169,7 +179,7 @@ void Pass::copy_older(const Piece& piece, Timings& timings) {
   const std::uint64_t skipped = piece.chunk * k_older_piece;
   const FileRange range{run.range.fd, run.range.offset + skipped, run.range.path};
   if (output_.copy(range, piece.size(), piece.offset) != piece.size()) {
-    throw Error(ErrorKind::corrupt, fmt::format("{}: ends in the middle of an entry", run.range.path));
+    throw older_ends(run.range.path);
   }
   timings.write += watch.lap();
   count_in(piece.size());

@@ -494,16 +494,28 @@ TEST_CASE("entries copied raw give the bytes that compressing them gives") {
   }
 }
 
-TEST_CASE("raw data that ends early is told, not padded") {
+TEST_CASE("an older archive that ends early is broken, and its source not to blame") {
+  // With the place of its bytes in a file, or without.
+  class Reader final : public TextReader {
+   public:
+    Reader(std::string_view text, std::optional<FileRange> range) : TextReader(text), range_(range) {}
+    std::optional<FileRange> file_range() const override { return range_; }
+
+   private:
+    std::optional<FileRange> range_;
+  };
   class Content final : public MemoryContent {
    public:
     using MemoryContent::MemoryContent;
     std::optional<RawData> raw(std::size_t) override {
-      return RawData{std::make_unique<TextReader>("too short"), 10, 0, Method::stored};
+      return RawData{std::make_unique<Reader>("too short", range), 10, 0, Method::stored};
     }
+    std::optional<FileRange> range;
   };
+  const MemoryFile older("too short");
   Content content(std::vector<MemoryEntry>{{"a", "0123456789"}});
-  CHECK(kind_thrown(content) == ErrorKind::source_changed);
+  if (GENERATE(true, false)) content.range = FileRange{older.fd(), 0, "older.zip"};
+  CHECK(kind_thrown(content) == ErrorKind::corrupt);
 }
 
 // Counts how many sources are open at once, and holds the pool's thread until there are too many, or no more come.
