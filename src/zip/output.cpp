@@ -109,7 +109,11 @@ std::optional<std::uint64_t> Output::copy_in_kernel(const FileRange& from, std::
   std::lock_guard lock(writing_);
   while (copied < bytes) {
     const ssize_t n = ::copy_file_range(from.fd, &in, fd_, &out, bytes - copied, 0);
-    if (n == 0) break;
+    // The end of the file, or a file system that says so where there is data: reading tells which.
+    if (n == 0) {
+      if (kernel_copies_.exchange(false)) log::debug("{}: copy_file_range copied nothing of {}", path_, from.path);
+      return std::nullopt;
+    }
     if (n > 0) {
       copied += static_cast<std::uint64_t>(n);
       continue;
