@@ -48,6 +48,8 @@ class BaseArchive final : public zip::Content {
   // Only with a record.
   const RecordedBuild& record() const noexcept { return record_->build(); }
   std::uint64_t entries() const noexcept { return entries_; }
+  // The base itself, to look at further.
+  const zip::ArchiveFile& file() const noexcept { return file_; }
   const std::string& fingerprint() const noexcept { return fingerprint_; }
 
   // How many files (not folders) came from the base; one that was asked for again in a second pass counts once.

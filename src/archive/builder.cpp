@@ -58,6 +58,15 @@ std::unique_ptr<BaseArchive> Builder::open_older(const BuildRequest& request, co
 }
 
 bool Builder::aligns(const TemporaryBuild& temporary) const {
+// With VerifyReuse::always nothing is taken over unread, not even the whole.
+bool Builder::is_sound(const BuildRequest& request, const BaseArchive& older, const std::stop_token& stop) const {
+  if (options_.verify_reuse != VerifyReuse::always) return true;
+  const auto report = zip::verify_archive(older.file(), resources_.pool, stop);
+  if (report.ok()) return true;
+  log::warn("{}: nothing is reused: {}", request.label, report.problems.front());
+  return false;
+}
+
   if (!options_.align) return false;
   std::call_once(asked_sharing_, [&] { shares_blocks_ = zip::shares_blocks(temporary.fd(), temporary.path()); });
   return shares_blocks_;
@@ -108,7 +117,9 @@ FinishedBuild Builder::try_build(const BuildRequest& request, const std::stop_to
   options.progress = &progress.bytes_done;
   options.align = aligns(temporary);
   options.write_back = true;
-  if (unchanged(older.get(), options.align)) {
+  const bool same = unchanged(older.get(), options.align);
+  if (same && !is_sound(request, *older, stop)) older.reset();
+  if (same && older) {
     measured.files_reused = measured.files;
     measured.cpu_seconds += thread_cpu_seconds() - cpu_before;
     return {*request.older, older->entries(), older->fingerprint()};

@@ -76,7 +76,8 @@ class Builder {
       : store_(store), roots_(roots), options_(std::move(options)), resources_(resources) {}
 
   // Plans and builds. A source that changes meanwhile is planned and built again, at most twice, before it is an error.
-  // Where nothing changed since request.older, that is returned, and nothing is written. An older build that turns out to
+  // Where nothing changed since request.older, that is returned, and nothing is written; with VerifyReuse::always it is read
+  // and every entry decoded before. An older build that turns out to
   // be damaged is not used, with a warning. Throws what make_plan, write_archive, verify_against_plan and the store throw;
   // nothing is left in the store then.
   FinishedBuild build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
@@ -91,6 +92,7 @@ class Builder {
 
   std::unique_ptr<BaseArchive> open_older(const BuildRequest& request, const Plan& plan_made,
                                           zip::Content& content) const;
+  bool is_sound(const BuildRequest& request, const BaseArchive& older, const std::stop_token& stop) const;
   zip::WriteResult write(const BuildRequest& request, const TemporaryBuild& temporary, Plan& plan_made,
                          std::unique_ptr<BaseArchive> older, const zip::WriteOptions& options,
                          const std::stop_token& stop, BuildMeasurements& measured) const;

@@ -204,6 +204,23 @@ TEST_CASE("a build's record goes with it, and one whose build is gone is found")
   CHECK(found == std::vector<std::string>{second.file.build_id});
 }
 
+TEST_CASE("with verify_reuse: always a build that is there is read before it is the result again") {
+  TestSite site;
+  make_album(site);
+  site.verify_reuse = VerifyReuse::always;
+  const auto first = site.build(k_album);
+  CHECK(site.build_after(first.file, k_album).file.build_id == first.file.build_id);
+  const fs::path path = site.store().absolute(first.file.path);
+  const std::string right = test::read_file(path);
+  std::string damaged = right;
+  damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
+  test::write_file(path, damaged);
+  const auto next = site.build_after(first.file, k_album);
+  CHECK(next.file.build_id != first.file.build_id);
+  CHECK((bytes_of(site, next) == right));
+  CHECK(site.measured.files_reused == 0);
+}
+
 TEST_CASE("a last build that can't be read is not copied from, wherever that shows") {
   TestSite site;
   make_album(site);
