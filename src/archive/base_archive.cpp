@@ -142,6 +142,8 @@ void BaseArchive::note(const zip::CentralRecord& record, std::uint64_t number, s
   // Deflate that did not shrink is never ours; its local header could even need zip64 where the size does not say so.
   const bool deflated = record.method == static_cast<std::uint16_t>(zip::Method::deflated);
   if (deflated ? record.compressed_bytes >= record.size_bytes : record.compressed_bytes != record.size_bytes) return;
+  // Of an entry without data nothing is read again, so its CRC would be believed.
+  if (record.size_bytes == 0 && record.crc != 0) return;
   if (record.compressed_bytes > central_offset || record.offset > central_offset - record.compressed_bytes) return;
   std::uint64_t hash = 0;
   if (record_) {
@@ -159,8 +161,6 @@ void BaseArchive::note(const zip::CentralRecord& record, std::uint64_t number, s
 
 bool BaseArchive::same_as_planned(const zip::CentralRecord& record, std::uint64_t number) {
   const auto index = static_cast<std::size_t>(number);
-  // Of an entry without data nothing is read again, so its CRC would be believed.
-  if (record.size_bytes == 0 && record.crc != 0) return;
   const zip::EntryView entry = plan_.at(index);
   const auto identity = plan_.identity(index);
   const unsigned mode = entry.directory || entry.executable ? 0755 : 0644;
@@ -260,22 +260,27 @@ std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
   raw.crc = known->crc;
   raw.method = known->method;
   raw.header_too = place->header == Header::ours;
-  if (must_check(index, *known, foreign)) raw.check = check_of(*known, entry, place->data, foreign);
+  if (must_check(index, *known, foreign)) {
+    raw.check = check_of(*known, entry, place->data, foreign);
+    if (foreign && raw.method == zip::Method::deflated) raw.check_bytes = 2 * known->size_bytes;
+  }
   reused_[index] = true;
   return raw;
 }
 
-std::function<void()> BaseArchive::check_of(const Known& known, const zip::EntryView& entry, std::uint64_t data,
-                                            bool foreign) const {
+std::function<void(const std::stop_token&)> BaseArchive::check_of(const Known& known, const zip::EntryView& entry,
+                                                                  std::uint64_t data, bool foreign) const {
   zip::CentralRecord record;
   record.name = std::string(entry.name);
   record.compressed_bytes = known.compressed_bytes;
   record.size_bytes = known.size_bytes;
   record.crc = known.crc;
   record.method = static_cast<std::uint16_t>(known.method);
-  return [this, record = std::move(record), data, foreign] {
-    zip::verify_data(file_, record, data, {});
-    if (foreign) zip::require_portable(file_, record, data);
+  return [this, record = std::move(record), data, foreign](const std::stop_token& stop) {
+    reading_base([&] {
+      zip::verify_data(file_, record, data, stop);
+      if (foreign) zip::require_portable(file_, record, data);
+    });
   };
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,9 +48,9 @@ class BaseArchive final : public zip::Content {
   bool identical() const noexcept { return identical_; }
   // Only with a record.
   const RecordedBuild& record() const noexcept { return record_->build(); }
-  std::uint64_t entries() const noexcept { return entries_; }
   // The base itself, to look at further.
   const zip::ArchiveFile& file() const noexcept { return file_; }
+  std::uint64_t entries() const noexcept { return entries_; }
   const std::string& fingerprint() const noexcept { return fingerprint_; }
 
   // How many files (not folders) came from the base; one that was asked for again in a second pass counts once.
@@ -88,8 +89,8 @@ class BaseArchive final : public zip::Content {
   };
   bool has_header(std::uint64_t offset, const std::vector<std::byte>& expected) const;
   std::optional<Place> place_of(const Known& known, const zip::EntryView& entry) const;
-  std::function<void()> check_of(const Known& known, const zip::EntryView& entry, std::uint64_t data,
-                                 bool foreign) const;
+  std::function<void(const std::stop_token&)> check_of(const Known& known, const zip::EntryView& entry,
+                                                       std::uint64_t data, bool foreign) const;
   bool must_check(std::size_t index, const Known& known, bool foreign) const noexcept;
 
   const Plan& plan_;

@@ -4,7 +4,7 @@
 
 namespace zipmodule {
 
-// No bound of its own: every submitter holds a share of the byte budget for each task it has in flight.
+// No bound of its own: what is submitted holds a share of the byte budget, or is counted by who submits it.
 ThreadPool::ThreadPool(unsigned threads) : tasks_(std::numeric_limits<std::size_t>::max()) {
   threads_.reserve(threads);
   for (unsigned i = 0; i < threads; ++i) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string_view>
 
 namespace zipmodule::zip {
@@ -70,8 +71,10 @@ struct RawData {
   // The bytes just before reader's file_range() are the very local header that the writer would make (but for 'version
   // needed', which depends on the entry's new place): entries that lie one behind the other are copied in one go.
   bool header_too = false;
-  // Run by a thread of the pool while the archive is written, where set; throws what makes the data unfit.
-  std::function<void()> check{};
+  // Run by a thread of the pool while the archive is written, where set; throws what makes the data unfit, and
+  // Error{stopped} where it is asked to stop.
+  std::function<void(const std::stop_token&)> check{};
+  std::uint64_t check_bytes = 0;  // the most that check() holds in memory, beside buffers of fixed size
 };
 
 // Opens sources by entry index; called from many threads. Throws Error{source_...} naming the source.

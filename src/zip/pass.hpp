@@ -48,6 +48,7 @@ class Pass {
  private:
   // by the thread that plans
   void issue(std::size_t index);
+  void issue_check(const EntryView& view, RawData& raw);
   void issue_header_only(std::size_t index, const EntryView& view);
   void issue_small(std::size_t index, const EntryView& view);
   void issue_large(std::size_t index, const EntryView& view);
@@ -56,8 +57,8 @@ class Pass {
   bool join_older(std::size_t index, const EntryView& view, RawData& raw);
   void issue_older();
   Method choose_method(std::size_t index, const EntryView& view, EntryReader& reader) const;
-  bool may_align(std::uint64_t bytes) const noexcept;
   std::uint64_t share_of(const LargeEntry& large, std::uint64_t bytes) const noexcept;
+  bool may_align(std::uint64_t bytes) const noexcept;
   Piece& append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight);
   void renew_headers();
 
@@ -113,7 +114,8 @@ void Pass::submit(Work work) {
     std::lock_guard lock(mutex_);
     ++running_;
   }
-  resources_.pool.submit([this, work = std::optional(std::move(work))]() mutable {
+  // A std::function must be copyable, what it holds need not be.
+  resources_.pool.submit([this, work = std::make_shared<Work>(std::move(work))]() mutable {
     Timings timings;
     if (!stop_.stop_requested()) {
       const double cpu_before = thread_cpu_seconds();

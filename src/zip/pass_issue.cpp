@@ -70,7 +70,7 @@ Piece& Pass::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> s
 void Pass::issue(std::size_t index) {
   const EntryView view = entries_.at(index);
   if (auto raw = content_.raw(index)) {
-    if (raw->check) submit([check = std::move(raw->check)](Timings&) { check(); });
+    if (raw->check) issue_check(view, *raw);
     if (join_older(index, view, *raw)) return;
     issue_older();
     issue_raw(index, view, std::move(*raw));
@@ -84,6 +84,11 @@ void Pass::issue(std::size_t index) {
   } else {
     issue_large(index, view);
   }
+}
+
+void Pass::issue_check(const EntryView& view, RawData& raw) {
+  auto ticket = resources_.budget.acquire(k_piece_overhead + view.name.size() + raw.check_bytes, stop_.get_token());
+  submit([this, check = std::move(raw.check), ticket = std::move(ticket)](Timings&) { check(stop_.get_token()); });
 }
 
 void Pass::issue_header_only(std::size_t index, const EntryView& view) {

@@ -174,7 +174,7 @@ std::optional<zip::RawData> TreeContent::raw(std::size_t index) {
   raw.method = static_cast<zip::Method>(record.method);
   raw.header_too = manner_.with_headers && has_same_header(index);
   if (manner_.with_check) {
-    raw.check = [fails = older_trouble_ == OlderTrouble::fails_check] {
+    raw.check = [fails = older_trouble_ == OlderTrouble::fails_check](const std::stop_token&) {
       if (fails) throw Error(ErrorKind::corrupt, "the older archive does not decode");
     };
   }

@@ -575,5 +575,56 @@ TEST_CASE("sources that wait to be copied don't hold more descriptors than the b
   CHECK(content.most() <= 34);  // one is open while it waits for its share
 }
 
+TEST_CASE("a check of older data is told of a stop") {
+  class Content final : public MemoryContent {
+   public:
+    using MemoryContent::MemoryContent;
+    std::optional<RawData> raw(std::size_t) override {
+      RawData raw{std::make_unique<TextReader>("0123456789"), 10, 0, Method::stored};
+      raw.check = [this](const std::stop_token& told) {
+        stop.request_stop();
+        if (!told.stop_requested()) throw Error(ErrorKind::internal, "not told");
+        throw Error(ErrorKind::stopped, "the check was stopped");
+      };
+      return raw;
+    }
+    std::stop_source stop;
+  };
+  Content content(std::vector<MemoryEntry>{{"a", "0123456789"}});
+  CHECK(kind_thrown(content, {}, content.stop.get_token()) == ErrorKind::stopped);
+}
+
+TEST_CASE("checks of older data wait for their share of the budget") {
+  class Content final : public MemoryContent {
+   public:
+    using MemoryContent::MemoryContent;
+    std::optional<RawData> raw(std::size_t index) override {
+      {
+        std::lock_guard lock(mutex);
+        ++asked;
+      }
+      changed.notify_all();
+      RawData raw{std::make_unique<TextReader>(entries()[index].data), 1, 0, Method::stored};
+      raw.check = [this](const std::stop_token&) {
+        std::unique_lock lock(mutex);
+        if (!std::exchange(first, false)) return;
+        changed.wait_for(lock, std::chrono::milliseconds(500), [&] { return asked > 400; });
+        at_once = asked;
+      };
+      raw.check_bytes = 1'000;
+      return raw;
+    }
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::size_t asked = 0;
+    std::size_t at_once = 0;
+    bool first = true;
+  };
+  Content content(std::vector<MemoryEntry>(500, MemoryEntry{"a", "x"}));
+  const MemoryFile file;
+  write_to(file.fd(), content, content, {Level::store, 1, 64U << 10U});
+  CHECK(content.at_once < 60);
+}
+
 }  // namespace
 }  // namespace zipmodule::zip
