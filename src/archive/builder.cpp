@@ -17,22 +17,9 @@
 namespace zipmodule::archive {
 namespace {
 
-// Header, central record and extra fields of an entry, beside twice its name: what an archive takes beside its content.
-constexpr std::uint64_t k_overhead_per_entry = 160;
-
 std::int64_t now_ns() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
-
-std::uint64_t most_bytes(const Plan& plan, bool align) {
-  std::uint64_t bytes = plan.content_bytes() + 128;
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    const zip::EntryView entry = plan.at(i);
-    bytes += k_overhead_per_entry + 2 * entry.name.size();
-    if (align && entry.size_bytes >= zip::k_align_from) bytes += zip::k_padding_most;
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -58,15 +45,6 @@ std::unique_ptr<BaseArchive> Builder::open_older(const BuildRequest& request, co
 }
 
 bool Builder::aligns(const TemporaryBuild& temporary) const {
-// With VerifyReuse::always nothing is taken over unread, not even the whole.
-bool Builder::is_sound(const BuildRequest& request, const BaseArchive& older, const std::stop_token& stop) const {
-  if (options_.verify_reuse != VerifyReuse::always) return true;
-  const auto report = zip::verify_archive(older.file(), resources_.pool, stop);
-  if (report.ok()) return true;
-  log::warn("{}: nothing is reused: {}", request.label, report.problems.front());
-  return false;
-}
-
   if (!options_.align) return false;
   std::call_once(asked_sharing_, [&] { shares_blocks_ = zip::shares_blocks(temporary.fd(), temporary.path()); });
   return shares_blocks_;
@@ -79,6 +57,15 @@ bool unchanged(const BaseArchive* older, bool align) {
 }
 
 }  // namespace
+
+// With VerifyReuse::always nothing is taken over unread, not even the whole.
+bool Builder::is_sound(const BuildRequest& request, const BaseArchive& older, const std::stop_token& stop) const {
+  if (options_.verify_reuse != VerifyReuse::always) return true;
+  const auto report = zip::verify_archive(older.file(), resources_.pool, stop);
+  if (report.ok()) return true;
+  log::warn("{}: nothing is reused: {}", request.label, report.problems.front());
+  return false;
+}
 
 zip::WriteResult Builder::write(const BuildRequest& request, const TemporaryBuild& temporary, Plan& plan_made,
                                 std::unique_ptr<BaseArchive> older, const zip::WriteOptions& options,
@@ -124,7 +111,7 @@ FinishedBuild Builder::try_build(const BuildRequest& request, const std::stop_to
     measured.cpu_seconds += thread_cpu_seconds() - cpu_before;
     return {*request.older, older->entries(), older->fingerprint()};
   }
-  const SpaceReservation reservation = store_.reserve(most_bytes(*plan, options.align));
+  const SpaceReservation reservation = store_.reserve(zip::most_bytes(*plan, options.align));
   progress.bytes_done = 0;
   progress.bytes_total = plan->content_bytes();
   measured.write = write(request, temporary, *plan, std::move(older), options, stop, measured);

@@ -7,10 +7,36 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "zip/format.hpp"
 #include "zip/output.hpp"
 #include "zip/pass.hpp"
 
 namespace zipmodule::zip {
+namespace {
+
+// Local header and central record of an entry beside their names: 30 + 46 bytes, twice NTFS times (36), zip64's fields (20 +
+// 28): 196, and some to spare.
+constexpr std::uint64_t k_overhead_per_entry = 224;
+// A stored block of deflate has 5 bytes of header for at most 65,535 of data, and an empty one follows each chunk.
+constexpr std::uint64_t k_deflate_grows_by = 8'192;
+// The end records, zip64's included, are 98.
+constexpr std::uint64_t k_end_bytes = 128;
+
+void set_size(int fd, const std::string& path, std::uint64_t bytes) {
+  if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) throw store_error(errno, "truncate " + path);
+}
+
+}  // namespace
+
+std::uint64_t most_bytes(const EntryList& entries, bool align) {
+  std::uint64_t bytes = k_end_bytes;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const EntryView entry = entries.at(i);
+    bytes += k_overhead_per_entry + 2 * entry.name.size() + entry.size_bytes + entry.size_bytes / k_deflate_grows_by;
+    if (align && entry.size_bytes >= k_align_from) bytes += k_padding_most;
+  }
+  return bytes;
+}
 
 WriteResult write_archive(int fd, const std::string& path, const EntryList& entries, Content& content,
                           const WriteOptions& options, const Resources& resources, const std::stop_token& stop) {
@@ -42,7 +68,7 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
     must_store.insert(must_store.end(), not_shrunk.begin(), not_shrunk.end());
     std::sort(must_store.begin(), must_store.end());
     if (options.progress != nullptr) *options.progress = progress_before;
-    if (::ftruncate(fd, 0) != 0) throw store_error(errno, "truncate " + path);
+    set_size(fd, path, 0);
   }
 }
 

@@ -44,6 +44,10 @@ struct WriteResult {
   double cpu_seconds = 0;  // of the pool's threads; the caller's own thread counts itself
 };
 
+// No archive of these entries takes more, nor does the file while it is written: a first pass may deflate what a second one
+// stores.
+std::uint64_t most_bytes(const EntryList& entries, bool align);
+
 // Writes to `fd`, a seekable file that is empty; `path` is for messages. Does not sync. Blocks until done; work is done
 // by resources.pool. Throws what Content and EntryReader throw, Error{source_changed} where a source's size is not the
 // planned one, Error{empty}, Error{disk_full, store_unwritable, io} for `fd`, Error{stopped} when `stop` is requested.

@@ -626,5 +626,13 @@ TEST_CASE("checks of older data wait for their share of the budget") {
   CHECK(content.at_once < 60);
 }
 
+TEST_CASE("no archive is larger than the most it was said to take") {
+  const TimeNs time = GENERATE(k_mtime, TimeNs{7'000'000'000} * 1'000'000'000);
+  std::vector<MemoryEntry> entries;
+  for (int i = 0; i < 1'000; ++i) entries.push_back({fmt::format("{}", i), "", time});
+  MemoryContent content(std::move(entries));
+  CHECK(write_archive_bytes(content).size() <= most_bytes(content, false));
+}
+
 }  // namespace
 }  // namespace zipmodule::zip
