@@ -48,6 +48,7 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
   result.entries = entries.size();
   std::vector<std::size_t> must_store;
   for (;;) {
+    const std::uint64_t shared_before = output.cloned_bytes();
     const std::uint64_t progress_before = options.progress == nullptr ? 0 : options.progress->load();
     Pass pass(output, entries, content, options, resources, stop, must_store);
     pass.run();
@@ -60,7 +61,7 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
     const auto not_shrunk = pass.take_not_shrunk();
     if (not_shrunk.empty()) {
       result.bytes_out = pass.finish();
-      result.bytes_shared = output.cloned_bytes();
+      result.bytes_shared = output.cloned_bytes() - shared_before;
       return result;
     }
     // The samples of these promised more than the whole kept. What follows them stands at the wrong place, so all is

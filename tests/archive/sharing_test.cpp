@@ -77,6 +77,30 @@ TEST_CASE("on XFS and btrfs media is shared with its source and with the build b
   CHECK((test::read_file(site.store().absolute(second.file.path)) == bytes));
 }
 
+TEST_CASE("what is shared in a first pass and again in a second is counted once, and no hole stays at the end") {
+  std::string why_not;
+  const auto mount = test::LoopMount::make("xfs", why_not);
+  if (!mount) {
+    WARN("xfs was not tested: " << why_not);
+    return;
+  }
+  TestSite site(mount->path());
+  constexpr std::size_t k_photo_bytes = 4'000'000;
+  site.file("default/album/a.jpg", test::random_bytes(k_photo_bytes));
+  // Noise, but where the samples look: it has to be stored in a second pass.
+  std::string misleading = test::random_bytes(5 * zip::k_chunk_bytes, 2);
+  misleading.replace((misleading.size() - 16'384) / 7, 4'000, 4'000, 'x');
+  site.file("default/album/b.bin", misleading);
+  REQUIRE(test::wait_until([&] { return all_settled(site); }));
+  const auto build = site.build(k_album);
+  const std::uint64_t content = k_photo_bytes + misleading.size();
+  CHECK(site.measured.write.bytes_shared > k_photo_bytes * 9 / 10);
+  CHECK(site.measured.write.bytes_shared <= content);
+  CHECK(build.file.size_bytes == site.measured.write.bytes_out);
+  CHECK(build.file.size_bytes < content + 20'000);
+  check_archive(site, build);
+}
+
 TEST_CASE("a source on another file system than the store is copied, aligned for the next build") {
   std::string why_not;
   const auto mount = test::LoopMount::make("xfs", why_not);
