@@ -17,6 +17,10 @@ constexpr std::size_t k_sample = 16;
 
 constexpr int k_credit = 64;
 
+// Sources are opened out of order where large ones are begun early, but not by so much: it is a second pass, or a build
+// from the beginning.
+constexpr std::size_t k_restart = 1'024;
+
 }  // namespace
 
 void SourceReadAhead::opened(std::size_t index, const storage::OpenFile& file, std::size_t size) {
@@ -26,6 +30,7 @@ void SourceReadAhead::opened(std::size_t index, const storage::OpenFile& file, s
   }
   for (int step = 0; step < k_steps; ++step) {
     std::size_t next = next_;
+    if (index + k_restart < next && next_.compare_exchange_strong(next, index + 1)) next = index + 1;
     const std::size_t wanted = std::max(next, index + 1);
     if (wanted > index + k_window || wanted >= size) return;
     if (!next_.compare_exchange_strong(next, wanted + 1)) continue;

@@ -86,6 +86,27 @@ TEST_CASE("where few sources are opened, not many more are asked for") {
   CHECK(ahead.asked_for() <= 2 * Files::k_files / 40);
 }
 
+TEST_CASE("who begins again from the first source is read ahead again") {
+  const Files files;
+  if (!files.forget()) {
+    WARN("not tested: this file system keeps its files in memory");
+    return;
+  }
+  constexpr std::size_t k_far = 5'000;
+  std::vector<std::size_t> looked_at;
+  SourceReadAhead ahead([&](std::size_t index) {
+    looked_at.push_back(index);
+    return std::optional(files.open(index % Files::k_files));
+  });
+  for (std::size_t i = 0; i < 10; ++i) ahead.opened(k_far + i, files.open(i), k_far + Files::k_files);
+  REQUIRE_FALSE(looked_at.empty());
+  looked_at.clear();
+  for (std::size_t i = 0; i < 10; ++i) ahead.opened(i, files.open(i), k_far + Files::k_files);
+  REQUIRE_FALSE(looked_at.empty());
+  CHECK(looked_at.front() == 1);
+  CHECK(std::is_sorted(looked_at.begin(), looked_at.end()));
+}
+
 TEST_CASE("a plan whose sources are not in memory, are gone or are empty is read as any other") {
   const Files files;
   files.site.file("default/050", "");
