@@ -11,6 +11,7 @@
 #include <climits>
 #include <ctime>
 
+#include "base/log.hpp"
 #include "storage/file_status.hpp"
 #include "storage/walk.hpp"
 
@@ -65,6 +66,11 @@ LocalRoot::LocalRoot(std::string name, const std::filesystem::path& folder, cons
   store_ = std::filesystem::canonical(store, unresolved);
   if (unresolved) store_.clear();
   confinement_ = probe_confinement(folder_.get());
+  if (confinement_ == Confinement::components) {
+    log::debug(
+        "content root {}: this kernel or sandbox has no openat2: paths are opened step by step, without symlinks",
+        name_);
+  }
 }
 
 Fd LocalRoot::open_path(const std::string& path, int flags) const {
