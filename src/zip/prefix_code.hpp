@@ -82,7 +82,7 @@ class PrefixCode {
   static constexpr std::size_t k_symbols_most = 288;
 
   unsigned index_bits_ = 0;
-  std::array<Symbol, std::size_t{1} << k_index_bits_most> table_;  // only what build() filled is read
+  std::array<Symbol, std::size_t{1} << k_index_bits_most> table_;  // invalid but for what build() filled
   std::array<std::uint16_t, k_code_bits_most + 1> counts_{};       // of codes by length
   std::array<Symbol, k_symbols_most> sorted_;                      // by length, then by symbol
 };

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/error.hpp"
@@ -61,26 +63,26 @@ class ReportBuilder {
  public:
   void add(std::string problem) {
     std::lock_guard lock(mutex_);
-    if (problems_.size() < k_most)
-      problems_.push_back(std::move(problem));
-    else
-      ++more_;
+    // Threads find problems in any order; the report is the same at every run: the first ones by the alphabet.
+    problems_.insert(std::move(problem));
+    if (problems_.size() <= k_most) return;
+    problems_.erase(std::prev(problems_.end()));
+    ++more_;
   }
   bool empty() {
     std::lock_guard lock(mutex_);
     return problems_.empty();
   }
   std::vector<std::string> take() {
-    // Threads find problems in any order; the report is the same at every run.
-    std::sort(problems_.begin(), problems_.end());
-    if (more_ > 0) problems_.push_back(fmt::format("and {} more problems", more_));
-    return std::move(problems_);
+    std::vector<std::string> problems(problems_.begin(), problems_.end());
+    if (more_ > 0) problems.push_back(fmt::format("and {} more problems", more_));
+    return problems;
   }
 
  private:
   static constexpr std::size_t k_most = 100;
   std::mutex mutex_;
-  std::vector<std::string> problems_;
+  std::multiset<std::string> problems_;
   std::size_t more_ = 0;
 };
 
@@ -102,7 +104,9 @@ void report_overlaps(Extents& extents, std::uint64_t central_offset, ReportBuild
 // One entry's headers. Returns where its data begins.
 std::uint64_t check_entry(const ArchiveFile& file, const CentralRecord& record, Extents& extents,
                           ReportBuilder& report) {
-  if (const auto problem = name_problem(record.name)) report.add(fmt::format("entry '{}' {}", record.name, *problem));
+  if (const auto problem = name_problem(record.name)) {
+    report.add(fmt::format("entry '{}' {}", shown_name(record.name), *problem));
+  }
   const std::uint64_t data = read_local_header(file, record);
   extents.emplace_back(record.offset, end_of_entry(file, record, data));
   return data;
