@@ -51,7 +51,8 @@ std::uint64_t most_bytes(const EntryList& entries, bool align);
 // Writes to `fd`, a seekable file that is empty; `path` is for messages. Does not sync. Blocks until done; work is done
 // by resources.pool. Throws what Content and EntryReader throw, Error{source_changed} where a source's size is not the
 // planned one, Error{empty}, Error{disk_full, store_unwritable, io} for `fd`, Error{stopped} when `stop` is requested.
-// After an error the file's content is undefined.
+// After an error the file's content and size are undefined. With options.align the file is as long as it can become while it
+// is written, with a hole at its end.
 WriteResult write_archive(int fd, const std::string& path, const EntryList& entries, Content& content,
                           const WriteOptions& options, const Resources& resources, const std::stop_token& stop);
 

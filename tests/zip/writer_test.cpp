@@ -626,6 +626,15 @@ TEST_CASE("checks of older data wait for their share of the budget") {
   CHECK(content.at_once < 60);
 }
 
+TEST_CASE("an aligned archive that was written in two passes is as long as it says, and no longer") {
+  MemoryContent content({{"misleading", misleading()}, {"photo", random_bytes(300'000)}, {"text", wordy_text(10'000)}});
+  WriteSettings settings;
+  settings.align = true;
+  const std::string archive = write_archive_bytes(content, settings);
+  CHECK(verify_bytes(archive).ok());
+  CHECK(archive.size() <= most_bytes(content, true));
+}
+
 TEST_CASE("no archive is larger than the most it was said to take") {
   const TimeNs time = GENERATE(k_mtime, TimeNs{7'000'000'000} * 1'000'000'000);
   std::vector<MemoryEntry> entries;
