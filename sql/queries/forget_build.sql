@@ -1,6 +1,5 @@
 -- $1 build_id, $2 what is wrong with it, $3 run_id, $4 host, $5 token of the lease under which that was seen, or null,
--- $6 kind of error. Where
--- it is the current build of a job that nobody has locked: makes the job due for a rebuild of what is wanted, and tells
+-- $6 kind of error. Where it is the current build of a job that nobody has locked: makes the job due for a rebuild of what is wanted, and tells
 -- telemetry. Returns whether it is built again: what was cancelled stays cancelled.
 WITH free AS MATERIALIZED (
   SELECT job.job_id, job.built_revision AS revision
@@ -15,7 +14,7 @@ WITH free AS MATERIALIZED (
       pending = wanted_revision > cancelled_revision,
       lease_until = CASE WHEN wanted_revision > cancelled_revision THEN lease_until END,
       pending_since = CASE WHEN pending THEN pending_since ELSE statement_timestamp() END,
-      turn_at = CASE WHEN pending THEN turn_at ELSE statement_timestamp() END,
+      turn = CASE WHEN pending THEN turn ELSE zipmodule.next_turn(lane, priority) END,
       window_at = CASE WHEN pending THEN window_at ELSE statement_timestamp() END,
       due_at = statement_timestamp(),
       attempts = 0,

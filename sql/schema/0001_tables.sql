@@ -23,6 +23,13 @@ CREATE TABLE zipmodule.run (
 );
 CREATE INDEX run_instance ON zipmodule.run (instance, run_id);
 
+-- The queue's virtual time: the highest turn that claims have served, of priorities below, at and above 0, so that urgent
+-- work does not move the time of ordinary work. Sequences, because every publish reads one and every claim moves one: that
+-- makes no row versions. One that ran ahead of a transaction that was rolled back does no harm.
+CREATE SEQUENCE zipmodule.served_low AS bigint MINVALUE 0 START 0;
+CREATE SEQUENCE zipmodule.served_normal AS bigint MINVALUE 0 START 0;
+CREATE SEQUENCE zipmodule.served_high AS bigint MINVALUE 0 START 0;
+
 -- One row per archive that was ever published.
 CREATE TABLE zipmodule.job (
   job_id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -35,6 +42,7 @@ CREATE TABLE zipmodule.job (
   level              text CHECK (level IN ('store', 'fast', 'balanced', 'small')),
   lane               text NOT NULL,
   priority           integer NOT NULL,
+  store              text,                          -- which hosts may build it: null for all
   published_at       timestamptz NOT NULL,          -- of wanted_revision
   wanted_revision    bigint NOT NULL DEFAULT 1,
   cancelled_revision bigint NOT NULL DEFAULT 0,
@@ -45,7 +53,7 @@ CREATE TABLE zipmodule.job (
   -- its place in the queue
   pending            boolean NOT NULL DEFAULT true,
   pending_since      timestamptz NOT NULL,
-  turn_at            timestamptz NOT NULL,          -- pending_since, at least a second after its lane's turn before it
+  turn               bigint NOT NULL,               -- its lane's next, when it became pending (next_turn)
   window_at          timestamptz NOT NULL,          -- first publish that no claim has covered yet
   due_at             timestamptz NOT NULL,
   -- who holds it: somebody does if and only if lease_until is not null
@@ -73,8 +81,17 @@ CREATE TABLE zipmodule.job (
 -- neither index grows with the work done. 35, not 50: a claim makes a fresh row half as long again, and two versions of
 -- all rows of a page have to fit where one batch claims them all (at 50, a tenth of 120 updates found no room, at 40 a
 -- twentieth, at 35 none on a calm server; what pruning frees in between depends on who else is connected).
-CREATE INDEX job_queue ON zipmodule.job (priority DESC, turn_at, job_id) WHERE pending;
-CREATE INDEX job_lane ON zipmodule.job (lane, priority, turn_at) WHERE pending;
+CREATE INDEX job_queue ON zipmodule.job (priority DESC, turn, job_id) WHERE pending;
+CREATE INDEX job_lane ON zipmodule.job (lane, priority, turn) WHERE pending;
+CREATE INDEX job_age ON zipmodule.job (pending_since) WHERE pending;
+
+-- Which jobs of which lanes run, kept by the claims of workers that have a lane_max. Never read without its job: a row
+-- whose token is not the job's, or whose job has no lease, is left over and goes with the next such claim.
+CREATE TABLE zipmodule.lane_lease (
+  job_id bigint PRIMARY KEY REFERENCES zipmodule.job ON DELETE CASCADE,
+  token  bigint NOT NULL,
+  lane   text NOT NULL
+);
 
 -- One row per immutable file in an archive store.
 CREATE TABLE zipmodule.build (
@@ -134,11 +151,18 @@ CREATE TABLE zipmodule.telemetry (
 -- Appended in time order: a few pages of BRIN find a day of it.
 CREATE INDEX telemetry_finished ON zipmodule.telemetry USING brin (finished_at) WITH (pages_per_range = 16);
 
--- What a host's archive store remembers between runs.
+-- A host's archive store: what it remembers between runs, and what its newest run says of itself while it lives.
 CREATE TABLE zipmodule.instance (
-  instance     text PRIMARY KEY,
-  audit_cursor text NOT NULL DEFAULT ''
-);
+  instance      text PRIMARY KEY,
+  audit_cursor  text NOT NULL DEFAULT '',
+  host          text,
+  store         text,                               -- which jobs it builds: those of this name, and those of none
+  version       text,
+  run_id        bigint,
+  seen_at       timestamptz,
+  silent_at     timestamptz,                        -- whoever has not been seen again by then is lost
+  listens_until timestamptz                         -- publishes notify only before this
+) WITH (fillfactor = 50);
 
 -- One attempt as the worker reports it: an element of the arrays that commit, fail, give_back and release_unbuilt take.
 CREATE TYPE zipmodule.attempt AS (

@@ -29,7 +29,7 @@ SELECT job_id, series, archive, lane, state, priority, wanted_revision, built_re
        path, bytes, entries, fingerprint, last_error_kind, last_error, metadata
 FROM zipmodule.job_facts
 LEFT JOIN (
-  SELECT job_id, row_number() OVER (ORDER BY priority DESC, turn_at, job_id) AS queue_position
+  SELECT job_id, row_number() OVER (ORDER BY priority DESC, turn, job_id) AS queue_position
   FROM zipmodule.job
   WHERE pending
     AND due_at <= statement_timestamp()
@@ -58,7 +58,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
              AND ahead.due_at <= statement_timestamp()
              AND (ahead.lease_until IS NULL OR ahead.lease_until < statement_timestamp())
              AND ahead.priority = f.priority
-             AND (ahead.turn_at, ahead.job_id) < (f.turn_at, f.job_id)
+             AND (ahead.turn, ahead.job_id) < (f.turn, f.job_id)
          ) END,
          path, bytes, entries, fingerprint, last_error_kind, last_error, metadata
   FROM zipmodule.job_facts AS f

@@ -35,7 +35,7 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Refuses a file list with the first thing that is wrong in it.
-CREATE FUNCTION zipmodule.check_files(files jsonb) RETURNS void
+CREATE FUNCTION zipmodule.check_files(files jsonb, mode text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   k_most_files constant integer := 1000000;  -- limits.max_entries by default: a folder counts once here
@@ -53,6 +53,15 @@ BEGIN
   CROSS JOIN LATERAL (
     SELECT CASE
              WHEN jsonb_typeof(element) <> 'object' THEN ': must be an object'
+             WHEN element ? 'remove' THEN
+               CASE
+                 WHEN mode <> 'merge' THEN '.remove: needs mode => ''merge'''
+                 WHEN jsonb_typeof(element -> 'remove') <> 'string' THEN '.remove: must be a string'
+                 WHEN element - 'remove' <> '{}' THEN '.remove: must be the only key'
+                 WHEN rtrim(element ->> 'remove', '/') = '' THEN '.remove: must not be empty'
+                 WHEN octet_length(element ->> 'remove') > 65535 THEN '.remove: must have at most 65535 bytes'
+                 ELSE '.remove: ' || zipmodule.path_problem(element ->> 'remove')
+               END
              WHEN NOT element ? 'source' THEN '.source: is missing'
              WHEN jsonb_typeof(element -> 'source') <> 'string' THEN '.source: must be a string'
              WHEN jsonb_typeof(element -> 'destination') <> 'string' THEN '.destination: must be a string'
@@ -78,6 +87,7 @@ BEGIN
     FROM (
       SELECT n, element ->> 'source' AS source, element ->> 'destination' AS destination, element ->> 'name' AS name
       FROM jsonb_array_elements(files) WITH ORDINALITY AS file(element, n)
+      WHERE element ? 'source'
       OFFSET 0
     ) AS extracted
     OFFSET 0
@@ -138,19 +148,43 @@ LANGUAGE sql IMMUTABLE AS $$
          END
 $$;
 
--- mode 'merge': new elements take the place, and the position, of old ones at the same place; others are appended.
+-- mode 'merge': new elements take the place, and the position, of old ones at the same place; others are appended. An
+-- element 'remove' takes out what is at its place, and all below it where it ends with '/': of the old list, and of what
+-- stands before it in the new one. Null where nothing is left.
 CREATE FUNCTION zipmodule.merged_files(old_files jsonb, new_files jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  WITH old AS MATERIALIZED (
+  WITH removal AS MATERIALIZED (
+    SELECT CASE WHEN strpos(place, '/') > 0 THEN place ELSE '/' || place END AS place,
+           CASE WHEN right(path, 1) = '/' THEN path END AS below,
+           n
+    FROM (
+      SELECT element ->> 'remove' AS path, rtrim(element ->> 'remove', '/') AS place, n
+      FROM jsonb_array_elements(new_files) WITH ORDINALITY AS file(element, n)
+      WHERE element ? 'remove'
+    ) AS file
+  ), old AS MATERIALIZED (
     SELECT element, n, zipmodule.place_of(element) AS place
     FROM jsonb_array_elements(old_files) WITH ORDINALITY AS file(element, n)
   ), new AS MATERIALIZED (
-    SELECT element, n, zipmodule.place_of(element) AS place
-    FROM jsonb_array_elements(new_files) WITH ORDINALITY AS file(element, n)
+    SELECT element, n, place
+    FROM (
+      SELECT element, n, zipmodule.place_of(element) AS place
+      FROM jsonb_array_elements(new_files) WITH ORDINALITY AS file(element, n)
+      WHERE NOT element ? 'remove'
+    ) AS file
+    WHERE NOT EXISTS (
+      SELECT FROM removal
+      WHERE removal.n > file.n
+        AND (removal.place = file.place OR starts_with(file.place, removal.below))
+    )
   )
   SELECT jsonb_agg(element ORDER BY position NULLS LAST, n)
   FROM (
-    SELECT element, n AS position, n FROM old WHERE NOT EXISTS (SELECT FROM new WHERE new.place = old.place)
+    SELECT element, n AS position, n
+    FROM old
+    WHERE NOT EXISTS (SELECT FROM new WHERE new.place = old.place)
+      AND NOT EXISTS (SELECT FROM removal WHERE removal.place = old.place)
+      AND NOT EXISTS (SELECT FROM removal WHERE starts_with(old.place, removal.below))
     UNION ALL
     SELECT new.element, first.position, new.n
     FROM new LEFT JOIN (SELECT place, min(n) AS position FROM old GROUP BY place) AS first USING (place)

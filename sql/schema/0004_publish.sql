@@ -1,5 +1,6 @@
 CREATE FUNCTION zipmodule.check_arguments(series text, archive text, metadata jsonb, priority integer, lane text,
-                                          quiet interval, max_wait interval, on_missing text, level text, mode text)
+                                          quiet interval, max_wait interval, on_missing text, level text, mode text,
+                                          store text)
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -24,8 +25,27 @@ BEGIN
     WHEN level NOT IN ('store', 'fast', 'balanced', 'small') THEN
       'level: must be ''store'', ''fast'', ''balanced'' or ''small'''
     WHEN mode IS NULL OR mode NOT IN ('replace', 'merge') THEN 'mode: must be ''replace'' or ''merge'''
+    WHEN store IS NOT NULL AND zipmodule.name_problem(store) IS NOT NULL THEN 'store: ' || zipmodule.name_problem(store)
   END;
   IF problem IS NOT NULL THEN PERFORM zipmodule.refuse(problem); END IF;
+END
+$$;
+
+-- The turn of a job that becomes pending now: one behind what has been served, and behind what its lane has pending. So
+-- lanes take turns whatever their length, and a lane that comes later is not behind the whole of one that was there. What
+-- was served already is not looked at: row versions of the past, which an old transaction may keep, cost nothing.
+CREATE FUNCTION zipmodule.next_turn(its_lane text, its_priority integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  served constant bigint := CASE
+    WHEN its_priority = 0 THEN (SELECT last_value FROM zipmodule.served_normal)
+    WHEN its_priority > 0 THEN (SELECT last_value FROM zipmodule.served_high)
+    ELSE (SELECT last_value FROM zipmodule.served_low)
+  END;
+BEGIN
+  RETURN 1 + coalesce((SELECT max(turn)
+                       FROM zipmodule.job
+                       WHERE pending AND lane = its_lane AND priority = its_priority AND turn > served), served);
 END
 $$;
 
@@ -36,48 +56,49 @@ CREATE FUNCTION zipmodule.publish(series text, archive text, files jsonb,
                                   lane text DEFAULT NULL,
                                   quiet interval DEFAULT '0', max_wait interval DEFAULT '1 hour',
                                   on_missing text DEFAULT 'fail', level text DEFAULT NULL,
-                                  mode text DEFAULT 'replace')
+                                  mode text DEFAULT 'replace', store text DEFAULT NULL)
 RETURNS TABLE (job_id bigint, revision bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  k_turn constant interval := '1 second';
   moment constant timestamptz := statement_timestamp();
   its_lane text;
-  turn timestamptz;
+  turn bigint;
   stored zipmodule.job;
 BEGIN
   PERFORM zipmodule.check_arguments(publish.series, publish.archive, publish.metadata, publish.priority, publish.lane,
-                                    publish.quiet, publish.max_wait, publish.on_missing, publish.level, publish.mode);
-  PERFORM zipmodule.check_files(publish.files);
+                                    publish.quiet, publish.max_wait, publish.on_missing, publish.level, publish.mode,
+                                    publish.store);
+  PERFORM zipmodule.check_files(publish.files, publish.mode);
   its_lane := coalesce(publish.lane, publish.series);
 
-  -- Fairness: jobs of one lane take turns at least a second apart, so that ten thousand of one series let the next
-  -- publish of another pass. Where nobody else waits, the order is the same and nothing is delayed.
-  SELECT greatest(moment, max(job.turn_at) + k_turn) INTO turn
-  FROM zipmodule.job
-  WHERE job.pending AND job.lane = its_lane AND job.priority = publish.priority;
+  turn := zipmodule.next_turn(its_lane, publish.priority);
 
-  INSERT INTO zipmodule.job AS job (series, archive, files, metadata, on_missing, level, lane, priority, published_at,
-                                    pending_since, turn_at, window_at, due_at)
-  VALUES (publish.series, publish.archive, publish.files, publish.metadata, publish.on_missing, publish.level, its_lane,
-          publish.priority, moment, moment, turn, moment, moment + least(publish.quiet, publish.max_wait))
+  INSERT INTO zipmodule.job AS job (series, archive, files, metadata, on_missing, level, lane, priority, store,
+                                    published_at, pending_since, turn, window_at, due_at)
+  VALUES (publish.series, publish.archive,
+          CASE publish.mode WHEN 'merge' THEN coalesce(zipmodule.merged_files('[]', publish.files), '[]')
+                            ELSE publish.files END,
+          publish.metadata, publish.on_missing, publish.level, its_lane,
+          publish.priority, publish.store, moment, moment, turn, moment, moment + least(publish.quiet, publish.max_wait))
   ON CONFLICT ON CONSTRAINT job_name DO UPDATE SET
-    files = CASE publish.mode WHEN 'merge' THEN zipmodule.merged_files(job.files, EXCLUDED.files) ELSE EXCLUDED.files END,
+    files = CASE publish.mode WHEN 'merge' THEN coalesce(zipmodule.merged_files(job.files, publish.files), '[]')
+                              ELSE EXCLUDED.files END,
     metadata = EXCLUDED.metadata,
     on_missing = EXCLUDED.on_missing,
     level = EXCLUDED.level,
     lane = EXCLUDED.lane,
     priority = EXCLUDED.priority,
+    store = EXCLUDED.store,
     published_at = moment,
     wanted_revision = job.wanted_revision + 1,
     cancelled_revision = 0,
     pending = true,
     -- A job that still waits keeps its place; a claim that runs now has used it up. The window in which publishes gather
     -- was used up by any claim of what is wanted, also by one that failed and is to be tried again, and by a cancel.
-    (pending_since, turn_at, window_at, due_at) = (
+    (pending_since, turn, window_at, due_at) = (
       SELECT CASE WHEN fresh THEN moment ELSE job.pending_since END,
-             CASE WHEN fresh THEN turn ELSE job.turn_at END,
+             CASE WHEN fresh THEN EXCLUDED.turn ELSE job.turn END,
              first_publish,
              least(moment + publish.quiet, first_publish + publish.max_wait)
       FROM (SELECT NOT job.pending OR (job.lease_until IS NOT NULL AND job.lease_revision = job.wanted_revision)) AS f(fresh)
@@ -94,8 +115,15 @@ BEGIN
     last_error = NULL
   RETURNING job.* INTO stored;
 
+  IF jsonb_array_length(stored.files) = 0 THEN
+    PERFORM zipmodule.refuse('files: must not be empty after merging');
+  END IF;
   IF jsonb_array_length(stored.files) > 1000000 THEN
     PERFORM zipmodule.refuse('files: must have at most 1000000 elements after merging');
+  END IF;
+  -- Whoever lingers learns of it at the commit. Only then: a notification makes commits wait for each other.
+  IF EXISTS (SELECT FROM zipmodule.instance WHERE instance.listens_until > moment) THEN
+    PERFORM pg_notify('zipmodule_publish', '');
   END IF;
   RETURN QUERY SELECT stored.job_id, stored.wanted_revision;
 END
@@ -116,7 +144,8 @@ SELECT job_id,
        NULL::interval AS max_wait,
        on_missing,
        level,
-       NULL::text AS mode
+       NULL::text AS mode,
+       store
 FROM zipmodule.job;
 
 CREATE FUNCTION zipmodule.publication_insert() RETURNS trigger
@@ -131,7 +160,8 @@ BEGIN
   NEW.mode := coalesce(NEW.mode, 'replace');
   SELECT published.job_id, published.revision INTO NEW.job_id, NEW.revision
   FROM zipmodule.publish(NEW.series, NEW.archive, NEW.files, NEW.metadata, NEW.priority, NEW.lane, NEW.quiet,
-                         NEW.max_wait, NEW.on_missing, NEW.level, NEW.mode) AS published;
+                         NEW.max_wait, NEW.on_missing, NEW.level, NEW.mode,
+                         NEW.store) AS published;
   RETURN NEW;
 END
 $$;

@@ -27,7 +27,7 @@ BEGIN
   SET cancelled_revision = 0,
       pending = true,
       pending_since = CASE WHEN job.pending THEN job.pending_since ELSE moment END,
-      turn_at = CASE WHEN job.pending THEN job.turn_at ELSE moment END,
+      turn = CASE WHEN job.pending THEN job.turn ELSE zipmodule.next_turn(job.lane, job.priority) END,
       window_at = CASE WHEN job.pending THEN job.window_at ELSE moment END,
       due_at = moment,
       attempts = 0,

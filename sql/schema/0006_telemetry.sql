@@ -25,6 +25,32 @@ WHERE build_seconds IS NOT NULL
 ORDER BY build_seconds DESC
 LIMIT 100;
 
+-- One row per archive store on a host: is it alive, and what does it hold?
+CREATE VIEW zipmodule.hosts AS
+SELECT instance.host,
+       instance.instance,
+       instance.store,
+       instance.version,
+       CASE
+         WHEN run.finished_at IS NOT NULL THEN 'idle'
+         WHEN instance.silent_at < statement_timestamp() THEN 'lost'
+         ELSE 'running'
+       END AS state,
+       instance.seen_at,
+       run.finished_at IS NULL AND coalesce(instance.listens_until > statement_timestamp(), false) AS listening,
+       instance.run_id,
+       run.pid,
+       run.started_at,
+       run.finished_at,
+       run.outcome,
+       (SELECT count(*)
+        FROM zipmodule.job
+        WHERE job.pending AND job.lease_by = instance.instance AND job.lease_until >= statement_timestamp()) AS leases,
+       (SELECT count(*) FROM zipmodule.build WHERE build.instance = instance.instance AND build.retired_at IS NULL) AS builds
+FROM zipmodule.instance
+LEFT JOIN zipmodule.run ON run.run_id = instance.run_id
+WHERE instance.host IS NOT NULL;
+
 -- Removes telemetry and runs that ended longer ago than `keep`. Returns how many rows of telemetry went.
 CREATE FUNCTION zipmodule.prune(keep interval) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

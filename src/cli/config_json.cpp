@@ -11,6 +11,7 @@ Json to_json(const config::Config& config) {
   for (const auto& [name, path] : config.content.roots) document["content"]["roots"][name] = path.string();
   document["archives"] = {
       {"root", config.archives.root.string()},
+      {"store", config.archives.store},
       {"grace", duration_text(config.archives.grace)},
       {"min_free", size_text(config.archives.min_free_bytes)},
   };
@@ -25,6 +26,7 @@ Json to_json(const config::Config& config) {
       {"linger", duration_text(config.run.linger)},
       {"lease", duration_text(config.run.lease)},
       {"max_attempts", config.run.max_attempts},
+      {"lane_max", config.run.lane_max},
   };
   document["zip"] = {
       {"level", config.zip.level},

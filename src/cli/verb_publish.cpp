@@ -97,7 +97,7 @@ void add_publish(CLI::App& app, Invocation& invocation) {
   verb->add_option("ARCHIVE", arguments->archive, "Its name in the series")->required()->type_name("");
   verb->add_option("FILE", arguments->file, "The list of files as JSON; - or nothing: from stdin")->type_name("");
   verb->add_option("--option", arguments->options,
-                   "May be repeated; keys: metadata, priority, lane, quiet, max_wait, on_missing, level, mode")
+                   "May be repeated; keys: metadata, priority, lane, quiet, max_wait, on_missing, level, mode, store")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   verb->callback([&invocation, arguments] {

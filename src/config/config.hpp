@@ -25,6 +25,7 @@ struct Content {
 
 struct Archives {
   std::filesystem::path root;
+  std::string store;  // the jobs published for this store are built here, beside those for none
   std::chrono::seconds grace{std::chrono::hours(24)};
   std::uint64_t min_free_bytes = std::uint64_t{1} << 30;
 
@@ -42,6 +43,7 @@ struct Run {
   std::chrono::seconds linger{0};
   std::chrono::seconds lease{60};
   int max_attempts = 5;
+  unsigned lane_max = 0;  // most archives of one lane at once, over all hosts; 0: no limit
 
   bool operator==(const Run&) const = default;
 };

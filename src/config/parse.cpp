@@ -70,6 +70,7 @@ void read_archives(Section section, Archives& to, Places& places) {
   section.absolute_path("root", to.root);
   if (!section.has("root")) section.missing("root", "name the folder to build archives in, such as /srv/archives");
   places.archives_line = section.line_of("root");
+  section.text("store", to.store);
   section.duration("grace", to.grace, seconds(0));
   section.size("min_free", to.min_free_bytes, 0);
   section.finish();
@@ -91,6 +92,7 @@ void read_run(Section section, Run& to, const Machine& machine) {
   section.duration("linger", to.linger, seconds(0));
   section.duration("lease", to.lease, k_least_lease);
   section.count("max_attempts", to.max_attempts, 1, 1000);
+  section.count("lane_max", to.lane_max, 0U, 1'000'000U);
   section.finish();
 }
 

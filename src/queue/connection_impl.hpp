@@ -64,6 +64,17 @@ class Connection {
     }
   }
 
+  // Calls work(pqxx::connection&), for what is no transaction. Throws Error as transact does.
+  template <class Work>
+  void use(Work&& work) {
+    try {
+      work(open());
+    } catch (...) {
+      connection_.reset();
+      throw_translated(options_.dsn);
+    }
+  }
+
   // One statement in a transaction of its own.
   template <class... Parameters>
   pqxx::result run(const char* sql, const Parameters&... parameters) {

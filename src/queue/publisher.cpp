@@ -24,6 +24,7 @@ constexpr auto k_options = std::to_array<PublishOption>({
     {"on_missing", "text"},
     {"priority", "integer"},
     {"quiet", "interval"},
+    {"store", "text"},
 });
 
 const PublishOption& option_named(const std::string& name) {

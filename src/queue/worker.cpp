@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "queue/attempt_json.hpp"
+#include "queue/claimer.hpp"
 #include "queue/connection_impl.hpp"
 #include "queue/rows.hpp"
 #include "queue/settlement.hpp"
@@ -28,16 +29,27 @@ LeaseState lease_state(const std::string& text) {
 }  // namespace
 
 Worker::Worker(WorkerOptions options)
-    : options_(std::move(options)), connection_(std::make_unique<Connection>(options_.connection)) {}
+    : options_(std::move(options)),
+      connection_(std::make_unique<Connection>(options_.connection)),
+      claimer_(
+          std::make_unique<Claimer>(ClaimerOptions{options_.host, options_.instance, options_.store, options_.lane_max,
+                                                   std::to_string(options_.lease.count()), options_.max_attempts})) {}
 Worker::~Worker() = default;
 
 Worker::Begun Worker::begin_run(int pid, const std::string& version) {
-  const auto row = connection_->run(sql::begin_run, options_.host, options_.instance, pid, version)[0];
+  const auto row = connection_->run(sql::begin_run, options_.host, options_.instance, pid, version, options_.store,
+                                    options_.lease.count())[0];
   return {row[0].as<std::int64_t>(), row[1].as<bool>()};
 }
 
 void Worker::finish_run(std::int64_t run_id, const RunSummary& summary) {
   connection_->run(sql::finish_run, run_id, summary.claimed, summary.done, summary.failed, summary.outcome);
+}
+
+void Worker::note_alive() { connection_->run(sql::note_alive, options_.instance, options_.lease.count()); }
+
+void Worker::note_listening(std::chrono::seconds time) {
+  connection_->run(sql::note_listening, options_.instance, time.count());
 }
 
 std::uint64_t Worker::recover(std::int64_t run_id) {
@@ -54,36 +66,29 @@ std::uint64_t Worker::recover(std::int64_t run_id) {
 std::vector<ClaimedJob> Worker::claim(std::int64_t run_id, std::size_t most) {
   std::vector<ClaimedJob> claimed;
   // Leases that ran out are ended first; what is due at once after that is claimed the next time round.
-  for (bool again = true; again && claimed.size() < most;) {
+  for (bool ended = true; ended && claimed.size() < most;) {
     std::vector<ClaimedJob> more;
-    std::vector<std::int64_t> expired;
     try {
-      connection_->transact([&](pqxx::work& transaction) {
-        const auto rows = query(transaction, sql::claim, run_id, options_.host, options_.instance,
-                                options_.lease.count(), most - claimed.size());
-        for (const auto& row : rows) {
-          if (row["expired"].as<bool>()) {
-            expired.push_back(row["job_id"].as<std::int64_t>());
-          } else {
-            more.push_back(claimed_job_of(row));
-          }
-        }
-        if (!expired.empty()) query(transaction, sql::end_lost, array_literal(expired), options_.max_attempts);
-      });
+      connection_->transact(
+          [&](pqxx::work& transaction) { more = claimer_->claim(transaction, run_id, most - claimed.size(), ended); });
     } catch (const Error&) {
       if (claimed.empty()) throw;
       return claimed;  // these are ours already; the next call tells about the trouble
     }
     std::move(more.begin(), more.end(), std::back_inserter(claimed));
-    again = !expired.empty();
   }
   return claimed;
 }
 
 std::vector<ClaimedJob> Worker::peek(std::size_t most) {
   std::vector<ClaimedJob> jobs;
-  for (const auto& row : connection_->run(sql::peek, most)) jobs.push_back(claimed_job_of(row));
+  for (const auto& row : connection_->run(sql::peek, most, options_.store)) jobs.push_back(claimed_job_of(row));
   return jobs;
+}
+
+std::optional<double> Worker::next_due() {
+  const auto row = connection_->run(sql::next_due, options_.store)[0];
+  return row[0].is_null() ? std::nullopt : std::optional(row[0].as<double>());
 }
 
 std::vector<LeaseState> Worker::extend(const std::vector<LeaseProgress>& leases) {

@@ -18,12 +18,15 @@
 
 namespace zipmodule::queue {
 
+class Claimer;   // src/queue only
 struct Settled;  // src/queue only
 
 struct WorkerOptions {
   ConnectionOptions connection;
-  std::string host;      // for telemetry and messages
-  std::string instance;  // host and store: the lock holder of one archive store on one host
+  std::string host;       // for telemetry and messages
+  std::string instance;   // host and store: the lock holder of one archive store on one host
+  std::string store;      // builds the jobs published for this store, and those for none
+  unsigned lane_max = 0;  // most jobs of a lane that run at once, over all hosts that have it set; 0: no limit
   std::chrono::seconds lease{60};
   int max_attempts = 5;
 };
@@ -65,6 +68,10 @@ class Worker {
   };
   Begun begin_run(int pid, const std::string& version);
   void finish_run(std::int64_t run_id, const RunSummary& summary);
+  // This instance lives, for a lease's time at least.
+  void note_alive();
+  // Publishes notify for so long; 0: from now on they don't.
+  void note_listening(std::chrono::seconds time);
 
   // Ends all leases this instance still holds from earlier runs, each with a telemetry row 'lost' (unless it was already
   // committed), and makes their jobs due: at once for the first two losses in a row, then after a growing pause, and
@@ -72,10 +79,13 @@ class Worker {
   // job that an uncommitted publish has locked just now is left until its lease runs out.
   std::uint64_t recover(std::int64_t run_id);
 
-  // Claims up to `most` due jobs, by priority, then by age. Expired leases of others are taken over.
+  // Claims up to `most` due jobs: by priority, then in turns of their lanes; one in eight calls begins with what has waited
+  // longest. Expired leases of others are taken over.
   std::vector<ClaimedJob> claim(std::int64_t run_id, std::size_t most);
   // The same list as claim would see, without locking or changing anything.
   std::vector<ClaimedJob> peek(std::size_t most);
+  // Seconds until the next job of this store that waits for its time is due, 0 or less where it is; nullopt: none waits.
+  std::optional<double> next_due();
 
   // Extends the leases and writes progress, in one statement. The answer is in the order of `leases`. Never waits for a
   // publisher: a job that an uncommitted publish has locked is answered held, and extended by a later call.
@@ -139,6 +149,7 @@ class Worker {
 
   WorkerOptions options_;
   std::unique_ptr<Connection> connection_;
+  std::unique_ptr<Claimer> claimer_;
   std::vector<bool> busy_;
 };
 

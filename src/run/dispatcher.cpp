@@ -25,7 +25,10 @@ constexpr std::chrono::seconds k_before_end{5};
 // nothing else left to do goes on with that: the next run recovers them.
 constexpr std::chrono::milliseconds k_postponed_poll{100};
 constexpr double k_postponed_seconds = 10;
+// How often a run looks for work by itself, while it lingers or has a worker free: where notifications arrive, only for
+// what they might miss.
 constexpr std::chrono::milliseconds k_poll{500};
+constexpr std::chrono::milliseconds k_poll_listening{5'000};
 constexpr std::chrono::milliseconds k_backoff_first{200};
 constexpr std::chrono::milliseconds k_backoff_most{5'000};
 
@@ -119,30 +122,71 @@ bool Dispatcher::claim_more() {
 
 Dispatcher::Results Dispatcher::wait_for_results(std::optional<std::chrono::milliseconds> most) {
   std::unique_lock lock(mutex_);
-  const auto there = [&] { return !results_.empty(); };
+  const auto there = [&] { return !results_.empty() || woken_; };
   if (!postponed_.empty()) most = k_postponed_poll;
   if (most)
     arrived_.wait_for(lock, *most, there);
   else
     arrived_.wait(lock, there);
+  woken_ = false;
   Results results = std::exchange(results_, {});
   std::move(postponed_.begin(), postponed_.end(), std::back_inserter(results));
   postponed_.clear();
   return results;
 }
 
+// What is published between two of our notes is not lost: after each note follows a claim.
+void Dispatcher::follow_listener() {
+  const bool listens = listener_ && listener_->is_listening();
+  const bool expires = since_noted_.seconds() > std::chrono::duration<double>(config_.run.lease).count() / 4;
+  if (listens == listening_ && !(listens && expires)) return;
+  with_database([&] {
+    worker_.note_listening(listens ? config_.run.lease : std::chrono::seconds(0));
+    return true;
+  });
+  listening_ = listens;
+  since_noted_ = Stopwatch();
+}
+
+std::chrono::milliseconds Dispatcher::time_to_look_again() {
+  auto time = listening_ ? k_poll_listening : k_poll;
+  const auto no_longer_than = [&](double seconds) {
+    const auto most =
+        std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(std::max(seconds, 0.0)));
+    time = std::min(time, most);
+  };
+  const auto seconds = [](std::chrono::seconds s) { return std::chrono::duration<double>(s).count(); };
+  no_longer_than(seconds(config_.run.max_runtime) - runtime_.seconds());
+  if (in_flight_ == 0) no_longer_than(seconds(config_.run.linger) - dry_.seconds());
+  // What is due but was not claimed waits for others: a lane that is full, a row that is locked.
+  const auto due = with_database([&] { return worker_.next_due(); });
+  if (due && *due > 0) no_longer_than(*due);
+  if (due && *due <= 0) time = std::min(time, k_poll);
+  return time;
+}
+
 void Dispatcher::run() {
-  Stopwatch dry;
+  if (config_.run.linger > std::chrono::seconds(0)) {
+    listener_.emplace(worker_options(config_).connection, [this] {
+      {
+        std::lock_guard lock(mutex_);
+        woken_ = true;
+      }
+      arrived_.notify_all();
+    });
+  }
+  dry_ = Stopwatch();
   for (;;) {
     const bool allowed = may_claim();
-    if (allowed && claim_more()) dry = Stopwatch();
+    if (allowed) follow_listener();
+    if (allowed && claim_more()) dry_ = Stopwatch();
     if (in_flight_ == 0) {
       if (!allowed) break;
-      if (dry.seconds() >= std::chrono::duration<double>(config_.run.linger).count()) return;
+      if (dry_.seconds() >= std::chrono::duration<double>(config_.run.linger).count()) return;
     }
     // With a worker free, a publish that comes while others build is not left waiting for them.
     const bool look_again = allowed && wanted_claims() > 0;
-    settle(wait_for_results(look_again ? std::optional(k_poll) : std::nullopt));
+    settle(wait_for_results(look_again ? std::optional(time_to_look_again()) : std::nullopt));
     if (!allowed) require_progress();
   }
   std::lock_guard lock(mutex_);

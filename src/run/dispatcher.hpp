@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/bounded_queue.hpp"
+#include "queue/listener.hpp"
 #include "queue/worker.hpp"
 #include "run/job.hpp"
 #include "run/leases.hpp"
@@ -50,6 +51,8 @@ class Dispatcher {
   void work_loop();
   bool claim_more();
   std::size_t wanted_claims() const;
+  void follow_listener();
+  std::chrono::milliseconds time_to_look_again();
   bool may_claim() const;
   // Until there is one, or for `most`.
   Results wait_for_results(std::optional<std::chrono::milliseconds> most);
@@ -83,6 +86,9 @@ class Dispatcher {
   double average_build_seconds_ = 0;  // 0: not known yet
   Results postponed_;                 // to be settled again: publishes with open transactions have their jobs locked
   Stopwatch runtime_;
+  Stopwatch dry_;  // since the last claim that got something
+  bool listening_ = false;
+  Stopwatch since_noted_;     // that it listens
   Stopwatch only_postponed_;  // since when nothing else is left
 
   BoundedQueue<Work> work_;
@@ -91,9 +97,11 @@ class Dispatcher {
   std::condition_variable_any arrived_;
   Results results_;  // guarded by mutex_, as below
   Tally tally_;
+  bool woken_ = false;  // something was published, or the listener's state changed
 
   std::stop_callback<std::function<void()>> on_stop_;
-  std::vector<std::jthread> workers_;  // last: joined before the rest goes
+  std::vector<std::jthread> workers_;  // with the listener last: joined before the rest goes
+  std::optional<queue::Listener> listener_;
 };
 
 }  // namespace zipmodule::run

@@ -50,6 +50,7 @@ void Heartbeat::loop(const std::stop_token& stop) {
 
 void Heartbeat::beat(queue::Worker& worker) {
   const auto held = leases_.all();
+  worker.note_alive();
   if (held.empty()) return;
   std::vector<queue::LeaseProgress> report;
   report.reserve(held.size());

@@ -38,6 +38,8 @@ queue::WorkerOptions worker_options(const config::Config& config) {
   options.connection = {config.database.dsn, "zipmodule run"};
   options.host = config.run.host;
   options.instance = fmt::format("{}:{}", config.run.host, unresolved ? config.archives.root.string() : root.string());
+  options.store = config.archives.store;
+  options.lane_max = config.run.lane_max;
   options.lease = config.run.lease;
   options.max_attempts = config.run.max_attempts;
   return options;

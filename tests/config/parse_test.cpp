@@ -51,7 +51,7 @@ TEST_CASE("every key is read into its place") {
   const Config config = valid(R"(
 database: {dsn: "host=db dbname=z"}
 content: {roots: {default: /c/, media: /m}}
-archives: {root: /a, grace: 1h30m, min_free: 0}
+archives: {root: /a, store: north, grace: 1h30m, min_free: 0}
 run:
   lock_file: /l
   lock_busy_exit: 75
@@ -63,6 +63,7 @@ run:
   linger: 20s
   lease: 10s
   max_attempts: 9
+  lane_max: 2
 zip: {level: store, align: off, verify_reuse: always, on_duplicate: fail, portable_names: true, allow_empty: true}
 limits: {max_entries: 10, max_bytes: 10 MB, max_depth: 7}
 log: {file: /var/log/z.log}
@@ -70,9 +71,9 @@ log: {file: /var/log/z.log}
   CHECK(config.database.dsn == "host=db dbname=z");
   CHECK(config.content.roots.at("default") == "/c");
   CHECK(config.content.roots.at("media") == "/m");
-  CHECK(config.archives == Archives{"/a", std::chrono::minutes(90), 0});
+  CHECK(config.archives == Archives{"/a", "north", std::chrono::minutes(90), 0});
   using std::chrono::seconds;
-  CHECK(config.run == Run{"/l", 75, "files-2", 3, 5, 64 << 20, seconds(50), seconds(20), seconds(10), 9});
+  CHECK(config.run == Run{"/l", 75, "files-2", 3, 5, 64 << 20, seconds(50), seconds(20), seconds(10), 9, 2});
   CHECK(config.zip == Zip{"store", "fail", "off", "always", true, true});
   CHECK(config.limits == Limits{10, 10'000'000, 7});
   CHECK(config.log.file == "/var/log/z.log");

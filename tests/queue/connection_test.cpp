@@ -136,7 +136,9 @@ TEST_CASE("a role that may not log in is a setup error") {
 TEST_CASE("a missing table or function is a setup error that names migrate") {
   TestDatabase db(TestDatabase::Schema::none);
   try {
-    Worker({db.options(), "h", "i"}).peek(1);
+    WorkerOptions options;
+    options.connection = db.options();
+    Worker(options).peek(1);
     FAIL("peeked into nothing");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::database_setup);

@@ -1,5 +1,8 @@
+#include <atomic>
+
 #include "base/error.hpp"
 #include "queue/fixture.hpp"
+#include "queue/listener.hpp"
 
 using namespace zipmodule;
 using namespace zipmodule::queue;
@@ -103,6 +106,104 @@ TEST_CASE("merge replaces elements at the same place in the archive and appends 
   CHECK(bench.db.sql("SELECT string_agg(e ->> 'source', ' ' ORDER BY n) FROM zipmodule.job, "
                      "jsonb_array_elements(files) WITH ORDINALITY f(e, n)") ==
         "z/other.txt n/two.txt all/ y/three.txt new/four.txt more/");
+}
+
+namespace {
+
+std::string wanted_sources(const Bench& bench) {
+  return bench.db.sql(
+      "SELECT string_agg(e ->> 'source', ' ' ORDER BY n) FROM zipmodule.job, "
+      "jsonb_array_elements(files) WITH ORDINALITY f(e, n)");
+}
+
+Published merge(const Bench& bench, const std::string& files) {
+  return Publisher(bench.db.options()).publish({"s", "a", files, {{"mode", "merge"}}});
+}
+
+}  // namespace
+
+TEST_CASE("a merge takes out what it removes, by its place in the archive") {
+  Bench bench;
+  Publisher(bench.db.options())
+      .publish({"s",
+                "a",
+                R"([{"source": "x/one.txt"}, {"source": "two.jpg", "destination": "photos"},
+                    {"source": "three.jpg", "destination": "photos", "name": "3.jpg"}, {"source": "all/", "destination": "d"},
+                    {"source": "m:series/42"}, {"source": "deep", "destination": "photos/old"}])",
+                {}});
+  merge(bench, R"([{"remove": "photos/two.jpg"}])");
+  CHECK(wanted_sources(bench) == "x/one.txt three.jpg all/ m:series/42 deep");
+  merge(bench, R"([{"remove": "nothing/there"}, {"remove": "one.txt"}, {"source": "new"}])");
+  CHECK(wanted_sources(bench) == "three.jpg all/ m:series/42 deep new");
+  merge(bench, R"([{"remove": "photos/"}, {"remove": "42/"}, {"remove": "d/"}])");
+  CHECK(wanted_sources(bench) == "new");
+}
+
+TEST_CASE("the last of several elements for a place in one merge wins") {
+  Bench bench;
+  merge(bench, R"([{"source": "a/1"}, {"remove": "1"}, {"source": "b/2"}, {"remove": "3"}, {"source": "c/3"}])");
+  CHECK(wanted_sources(bench) == "b/2 c/3");
+}
+
+TEST_CASE("a merge that leaves nothing, and a remove that is none, are refused") {
+  Bench bench;
+  bench.publish("a");
+  const auto refused = [&](const std::string& files, const std::string& mode) -> std::string {
+    try {
+      Publisher(bench.db.options()).publish({"s", "a", files, {{"mode", mode}}});
+    } catch (const zipmodule::Error& error) {
+      return error.what();
+    }
+    return {};
+  };
+  CHECK_THAT(refused(R"([{"remove": "a.txt"}])", "merge"), Catch::Contains("must not be empty after merging"));
+  CHECK_THAT(refused(R"([{"remove": "a.txt"}])", "replace"), Catch::Contains("files[0].remove: needs mode => 'merge'"));
+  CHECK_THAT(refused(R"([{"source": "x"}, {"remove": "../x"}])", "merge"),
+             Catch::Contains("files[1].remove: must not contain '..'"));
+  CHECK_THAT(refused(R"([{"remove": ""}])", "merge"), Catch::Contains("files[0].remove: must not be empty"));
+  CHECK_THAT(refused(R"([{"remove": 1}])", "merge"), Catch::Contains("files[0].remove: must be a string"));
+  CHECK_THAT(refused(R"([{"remove": "a", "source": "b"}])", "merge"),
+             Catch::Contains("files[0].remove: must be the only key"));
+  CHECK(wanted_sources(bench) == "a.txt");
+  CHECK(bench.job("wanted_revision") == "1");
+}
+
+TEST_CASE("a publish notifies only while a run listens") {
+  Bench bench;
+  Session listener(bench.db);
+  listener.sql("LISTEN zipmodule_publish");
+  bench.publish("a");
+  CHECK(bench.db.sql("SELECT pg_notification_queue_usage()") == "0");
+  std::atomic<int> woken = 0;
+  Listener waiting(bench.db.options(), [&] { ++woken; });
+  wait_until([&] { return waiting.is_listening(); });
+  const int before = woken;
+  bench.publish("b");
+  bench.worker.note_listening(std::chrono::seconds(60));
+  bench.publish("c");
+  wait_until([&] { return woken > before; });
+  CHECK(woken == before + 1);
+  bench.worker.note_listening(std::chrono::seconds(0));
+  bench.publish("d");
+  bench.worker.note_listening(std::chrono::seconds(60));
+  bench.publish("e");
+  wait_until([&] { return woken > before + 1; });
+  CHECK(woken == before + 2);
+}
+
+TEST_CASE("a listener whose connection is cut listens again") {
+  Bench bench;
+  std::atomic<int> woken = 0;
+  auto options = bench.db.options();
+  options.application_name = "listener";
+  Listener listener(options, [&] { ++woken; });
+  wait_until([&] { return listener.is_listening(); });
+  bench.db.sql(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listener' AND "
+      "datname = current_database()");
+  wait_until([&] { return !listener.is_listening(); });
+  wait_until([&] { return listener.is_listening(); });
+  CHECK(woken >= 3);
 }
 
 TEST_CASE("merge into an archive that was never published is a plain publish") {

@@ -1,0 +1,11 @@
+-- $1 most, $2 store, $3 lanes that are full. Locks and returns due jobs, best first, from the beginning of the queue.
+SELECT job_id, priority, turn, lane, lease_until IS NOT NULL AS expired
+FROM zipmodule.job
+WHERE pending
+  AND due_at <= statement_timestamp()
+  AND (lease_until IS NULL OR lease_until < statement_timestamp())
+  AND (store IS NULL OR store = $2)
+  AND lane <> ALL ($3::text[])
+ORDER BY priority DESC, turn, job_id
+LIMIT $1::bigint
+FOR NO KEY UPDATE SKIP LOCKED

@@ -1,0 +1,145 @@
+#include "queue/claimer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <unordered_set>
+#include <utility>
+
+#include "queue/attempt_json.hpp"
+#include "queue/rows.hpp"
+#include "sql.hpp"
+
+namespace zipmodule::queue {
+namespace {
+
+constexpr unsigned k_oldest_every = 8;
+// A sweep for more of the same may follow when so many times its own duration have passed, and has to when this long has.
+constexpr double k_sweep_share = 20;
+constexpr double k_cheap_sweep_seconds = 0.005;  // may always follow
+constexpr double k_sweep_at_least_every = 1;
+
+}  // namespace
+
+// What one claim has picked so far, and which lanes it leaves alone.
+class Claimer::Picks {
+ public:
+  Picks(pqxx::work& transaction, const ClaimerOptions& options, std::size_t most)
+      : transaction_(transaction), options_(options), most_(most) {
+    if (options_.lane_max == 0) return;
+    query(transaction_, sql::lock_lanes);
+    for (const auto& row : query(transaction_, sql::running_lanes)) {
+      const std::string lane = row[0].c_str();
+      running_[lane] = row[1].as<std::uint64_t>();
+      if (running_[lane] >= options_.lane_max) full_.push_back(lane);
+    }
+  }
+
+  std::size_t missing() const noexcept { return most_ - picked_.size(); }
+  const std::vector<Pick>& picked() const noexcept { return picked_; }
+
+  // Runs a query for up to `most` picks, again while a lane became full and others may follow behind it.
+  template <class... Parameters>
+  std::vector<Pick> pick(std::size_t most, const char* sql, const Parameters&... parameters) {
+    std::vector<Pick> taken;
+    for (bool again = true; again && taken.size() < most;) {
+      again = false;
+      // Rows that this transaction has locked itself are not skipped: they come again.
+      const pqxx::result rows = query(transaction_, sql, most - taken.size() + picked_.size(), options_.store,
+                                      array_literal(full_), parameters...);
+      for (const auto& row : rows) {
+        if (taken.size() == most) break;
+        Pick pick{row[0].as<std::int64_t>(), row[1].as<int>(), row[2].as<std::int64_t>(), row[3].c_str(),
+                  row[4].as<bool>()};
+        if (known_.count(pick.job_id) != 0) continue;
+        if (!pick.expired && !count(pick.lane)) {
+          again = true;
+          continue;
+        }
+        known_.insert(pick.job_id);
+        picked_.push_back(pick);
+        taken.push_back(std::move(pick));
+      }
+    }
+    return taken;
+  }
+
+ private:
+  // Whether one more of the lane may run.
+  bool count(const std::string& lane) {
+    if (options_.lane_max == 0) return true;
+    auto& running = running_[lane];
+    if (running >= options_.lane_max) return false;
+    if (++running == options_.lane_max) full_.push_back(lane);
+    return true;
+  }
+
+  pqxx::work& transaction_;
+  const ClaimerOptions& options_;
+  const std::size_t most_;
+  std::vector<Pick> picked_;
+  std::unordered_set<std::int64_t> known_;  // of picked_
+  std::map<std::string, std::uint64_t> running_;
+  std::vector<std::string> full_;
+};
+
+void Claimer::remember(const std::vector<Pick>& picked) {
+  for (const Pick& pick : picked) {
+    auto& mark = marks_[pick.priority];
+    mark = std::max(mark, Mark{pick.turn, pick.job_id});
+  }
+}
+
+void Claimer::sweep(Picks& picks) {
+  const Stopwatch watch;
+  remember(picks.pick(picks.missing(), sql::pick));
+  sweep_seconds_ = watch.seconds();
+  since_sweep_.emplace();
+}
+
+void Claimer::pick_behind_marks(Picks& picks) {
+  std::vector<Pick> all;
+  for (const auto& [priority, mark] : marks_) {
+    if (picks.missing() == 0) break;
+    const auto picked = picks.pick(picks.missing(), sql::pick_after, priority, mark.first, mark.second);
+    all.insert(all.end(), picked.begin(), picked.end());
+  }
+  remember(all);
+}
+
+std::vector<ClaimedJob> Claimer::claim(pqxx::work& transaction, std::int64_t run_id, std::size_t most, bool& ended) {
+  ended = false;
+  Picks picks(transaction, options_, most);
+  std::size_t oldest = 0;
+  if (++picks_to_oldest_ >= k_oldest_every) {
+    picks_to_oldest_ = 0;
+    oldest = picks.pick(1, sql::pick_oldest).size();
+  }
+  const double rested = since_sweep_ ? since_sweep_->seconds() : k_sweep_at_least_every;
+  const bool may_sweep = sweep_seconds_ < k_cheap_sweep_seconds || rested >= k_sweep_share * sweep_seconds_;
+  if (!may_sweep || rested < k_sweep_at_least_every) pick_behind_marks(picks);
+  // An empty answer has to be certain.
+  if (picks.missing() > 0 && (may_sweep || picks.picked().empty())) sweep(picks);
+
+  std::vector<std::int64_t> claimable;
+  std::vector<std::int64_t> expired;
+  std::array<std::int64_t, 3> served{};
+  for (std::size_t i = 0; i < picks.picked().size(); ++i) {
+    const Pick& pick = picks.picked()[i];
+    (pick.expired ? expired : claimable).push_back(pick.job_id);
+    auto& turn = served[pick.priority < 0 ? 0 : pick.priority == 0 ? 1 : 2];
+    if (i >= oldest) turn = std::max(turn, pick.turn);
+  }
+  if (!expired.empty()) {
+    query(transaction, sql::end_lost, array_literal(expired), options_.max_attempts);
+    ended = true;
+  }
+  std::vector<ClaimedJob> claimed;
+  if (claimable.empty()) return claimed;
+  const auto rows = query(transaction, sql::claim, run_id, options_.host, options_.instance, options_.lease_seconds,
+                          array_literal(claimable), served[0], served[1], served[2]);
+  for (const auto& row : rows) claimed.push_back(claimed_job_of(row));
+  if (options_.lane_max > 0) query(transaction, sql::note_lanes, array_literal(claimable));
+  return claimed;
+}
+
+}  // namespace zipmodule::queue
