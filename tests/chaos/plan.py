@@ -1,0 +1,102 @@
+"""What happens when, all decided from the seed before anything starts: the same seed and length give the same plan."""
+
+import dataclasses
+import random
+
+WORKERS = 3
+LEASE_SECONDS = 10  # the least that the configuration takes
+SERIES = 3
+ARCHIVES_A_SERIES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Publish:
+    at: float
+    archive: int  # 0 .. SERIES * ARCHIVES_A_SERIES - 1
+    kilobytes: int  # of text that has to be compressed anew
+    priority: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    at: float
+    what: str  # kill, stop, go_on, fill, free, restart, cut, promote, clock
+    worker: int = -1
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    seed: int
+    seconds: float
+    publishes: tuple
+    events: tuple
+
+    def text(self):
+        lines = [f"{e.at:7.2f}  {e.what:8} {'' if e.worker < 0 else e.worker:2} {e.detail}" for e in self.events]
+        return "\n".join(lines + [f"{len(self.publishes)} publishes"])
+
+
+def make_publishes(rng, seconds):
+    publishes = []
+    at = 0.0
+    while at < seconds:
+        # Now and then a burst, several times the same archive: revisions that supersede each other.
+        burst = rng.choice((1, 1, 1, 1, 2, 6))
+        same = rng.random() < 0.4
+        archive = rng.randrange(SERIES * ARCHIVES_A_SERIES)
+        for _ in range(burst):
+            publishes.append(Publish(at, archive, rng.choice((2, 40, 400, 4000)), rng.randrange(3)))
+            if not same:
+                archive = rng.randrange(SERIES * ARCHIVES_A_SERIES)
+        at += rng.expovariate(1 / 0.7)
+    return tuple(publishes)
+
+
+def make_stops(rng, seconds):
+    """Each worker is stopped beyond its lease at least once, and shortly more often."""
+    events = []
+    for worker in range(WORKERS):
+        at = rng.uniform(2, 8)
+        while at < seconds:
+            longer = LEASE_SECONDS + rng.uniform(1, 4)
+            asleep = longer if rng.random() < 0.5 or not events else rng.uniform(0.1, 3)
+            until = min(at + asleep, seconds)
+            events += [Event(at, "stop", worker), Event(until, "go_on", worker)]
+            at = until + rng.uniform(8, 30)
+    return events
+
+
+def make_fills(rng, seconds):
+    """A job that found the disk full is tried again a minute later: in a short run the disk is full early, and once."""
+    events = []
+    for worker in range(WORKERS):
+        at = rng.uniform(3, 6)
+        last = max(7.0, seconds - 40)
+        while at < last:
+            until = at + rng.uniform(1, 6 if seconds > 90 else 3)
+            events += [Event(at, "fill", worker), Event(until, "free", worker)]
+            at = until + rng.uniform(15, 40)
+            if seconds <= 90:
+                break
+    return events
+
+
+def make_plan(seed, seconds):
+    rng = random.Random(seed)
+    events = make_stops(rng, seconds) + make_fills(rng, seconds)
+    at = rng.uniform(0.5, 2)
+    while at < seconds:
+        events.append(Event(at, "kill", rng.randrange(WORKERS)))
+        at += rng.expovariate(1 / 3)
+    at = rng.uniform(1, 4)
+    while at < seconds:
+        events.append(Event(at, "cut", detail=str(rng.randrange(1, 4))))
+        at += rng.expovariate(1 / 4)
+    at, mode = rng.uniform(5, 12), rng.randrange(2)
+    while at < seconds:
+        events.append(Event(at, "restart", detail=("fast", "immediate")[mode]))
+        at, mode = at + rng.uniform(10, 20), 1 - mode
+    events.append(Event(rng.uniform(0.4, 0.8) * seconds, "promote"))
+    events.append(Event(rng.uniform(0.1, 0.4) * seconds, "clock", rng.randrange(WORKERS), rng.choice(("+1h", "-1h"))))
+    return Plan(seed, seconds, make_publishes(rng, seconds), tuple(sorted(events, key=lambda event: event.at)))

@@ -1,0 +1,197 @@
+"""A host that builds: its own archive store, lock and name, and a cron that launches `zipmodule run` again and again."""
+
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import plan
+from cluster import Trouble, checked
+
+# Done or nothing to do; no database; no space. All else is a finding: no job may fail here for a reason of its own.
+EXPECTED_EXITS = {0, 69, 73, 74}
+FAKETIME = pathlib.Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
+
+SETTINGS = """\
+database:
+  dsn: "{dsn}"
+content:
+  roots: {{default: "{content}"}}
+archives:
+  root: "{root}"
+  grace: {grace}s
+  min_free: 1MiB
+run:
+  lock_file: "{lock}"
+  host: "{host}"
+  workers: 2
+  threads: 1
+  max_runtime: {runtime}s
+  linger: {linger}s
+  lease: {lease}s
+  max_attempts: 100
+zip:
+  level: small
+"""
+GRACE_SECONDS = 5
+
+
+class Worker:
+    """Calls from any thread. The launches of one host never overlap: its cron waits for the end of each."""
+
+    def __init__(self, index, folder, binary, content, dsn, seed, small_disk=True):
+        self.index = index
+        self.host = f"host{index}.test"
+        self.folder = pathlib.Path(folder) / self.host
+        self.root = self.folder / "store"
+        self.binary = binary
+        self.log = self.folder / "run.log"
+        self.launches = 0
+        self.exits = {}
+        self.problems = []
+        self.environment = {}
+        self.why_no_small_disk = None if small_disk else "not asked for"
+        self.why_no_clock = None
+        self._rng = random.Random(f"{seed}/{index}")
+        self._lock = threading.Lock()
+        self._process = None
+        self._killed = set()
+        self._stopped = None
+        self._over = threading.Event()
+        self._thread = None
+        self.root.mkdir(parents=True)
+        if small_disk:
+            self._mount()
+        for series in range(plan.SERIES):
+            (self.root / "public" / f"series{series}").mkdir(parents=True)
+        self.config = self.folder / "zipmodule.yaml"
+        self._values = {"dsn": dsn, "content": content, "root": self.root, "lock": self.folder / "run.lock",
+                        "host": self.host, "grace": GRACE_SECONDS, "lease": plan.LEASE_SECONDS}
+        self.config.write_text(SETTINGS.format(runtime=15, linger=2, **self._values), encoding="utf-8")
+
+    def hurry(self):
+        """From the next launch on, a run ends as soon as there is nothing to do."""
+        self.config.write_text(SETTINGS.format(runtime=15, linger=0, **self._values), encoding="utf-8")
+
+    def _mount(self):
+        """A disk that can be filled."""
+        if os.geteuid() != 0:
+            self.why_no_small_disk = "mounting a tmpfs needs root"
+            return
+        try:
+            checked(["mount", "-t", "tmpfs", "-o", "size=96m", "zipmodule-chaos", self.root])
+        except Trouble as trouble:
+            self.why_no_small_disk = str(trouble)
+
+    # --- cron
+
+    def start(self):
+        self._over.clear()
+        self._thread = threading.Thread(target=self._launch_again_and_again, name=self.host)
+        self._thread.start()
+
+    def finish(self):
+        """No launch any more; returns when the last one has ended by itself."""
+        self._over.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+
+    def _launch_again_and_again(self):
+        while not self._over.is_set():
+            self.launch()
+            self._over.wait(self._rng.uniform(0.05, 1))
+
+    def launch(self):
+        """One launch, to its end; returns its exit code, negative for a signal."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environment.pop("ZIPMODULE_DSN", None)
+        environment.update(self.environment)
+        with open(self.log, "a", encoding="utf-8") as log:
+            log.write(f"--- launch {self.launches} {time.strftime('%T')} {self.environment}\n")
+            log.flush()
+            process = subprocess.Popen([self.binary, "--config", self.config, "-v", "run"], stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=log, env=environment, start_new_session=True)
+            with self._lock:
+                self._process = process
+                self.launches += 1
+            code = process.wait()
+            with self._lock:
+                self._process = None
+            log.write(f"--- exit {code}\n")
+        self.exits[code] = self.exits.get(code, 0) + 1
+        if code not in EXPECTED_EXITS and not (code == -signal.SIGKILL and process.pid in self._killed):
+            self.problems.append(f"{self.host}: launch {self.launches - 1} ended with {code}; see {self.log}")
+        return code
+
+    # --- troubles: each answers whether there was something to trouble
+
+    def _signal(self, number, wait_seconds=2.0):
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            with self._lock:
+                if self._process is not None and self._process.poll() is None:
+                    if number == signal.SIGKILL:
+                        self._killed.add(self._process.pid)
+                    self._process.send_signal(number)
+                    return self._process.pid
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.02)
+
+    def kill(self):
+        return self._signal(signal.SIGKILL) is not None
+
+    def stop(self):
+        self._stopped = self._signal(signal.SIGSTOP)
+        return self._stopped is not None
+
+    def go_on(self):
+        with self._lock:
+            if self._process is None or self._process.pid != self._stopped:
+                return False  # killed meanwhile
+            self._process.send_signal(signal.SIGCONT)
+            return True
+
+    def fill(self):
+        if self.why_no_small_disk:
+            return False
+        with open(self.folder / "store" / "ballast", "ab", buffering=0) as ballast:
+            try:
+                while True:
+                    ballast.write(bytes(1 << 20))
+            except OSError:
+                return True
+
+    def free(self):
+        (self.root / "ballast").unlink(missing_ok=True)
+        return not self.why_no_small_disk
+
+    def set_clock(self, offset):
+        """From the next launch on. The kernel's times of files stay right: the clock of this host alone is wrong."""
+        if not FAKETIME.exists():
+            raise Trouble(f"{FAKETIME} is missing: scripts/setup --tests installs it")
+        if "libasan" in checked(["ldd", self.binary]):
+            self.why_no_clock = "a sanitizer's library does not bear another before it"
+            return False
+        wrong = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
+                 "FAKETIME_DONT_RESET": "1"}
+        shown = int(checked(["date", "+%s"], env={**os.environ, **wrong}))
+        if abs(shown - time.time()) < 3000:
+            raise Trouble(f"{FAKETIME} does not change the clock")
+        self.environment = wrong
+        return True
+
+    def close(self):
+        self._over.set()
+        with self._lock:
+            if self._process is not None:
+                self._killed.add(self._process.pid)
+                self._process.kill()
+        if self._thread:
+            self._thread.join()
+        if os.path.ismount(self.root):
+            subprocess.run(["umount", "--lazy", self.root], check=False)
