@@ -111,7 +111,7 @@ def tell(world, troubles):
 
 def too_tame(world, troubles):
     """What did not happen proves nothing."""
-    wanted = ["kill", "stop", "go_on", "cut", "promote"]
+    wanted = ["kill", "stop", "go_on late", "cut", "promote"]
     wanted += [] if any(worker.why_no_small_disk for worker in world.workers) else ["fill", "free"]
     wanted += [] if any(worker.why_no_clock for worker in world.workers) else ["clock"]
     return [f"too tame: no {what} came about" for what in wanted if not troubles.done[what]]

@@ -181,7 +181,7 @@ def make_world(binary):
         for archive in range(4):
             world.publisher.publish(archive, 40)
         for worker in world.workers:
-            worker.hurry()
+            worker.configure(linger=0)
             worker.launch()
     world.settle()
     saved = world.folder / "saved"

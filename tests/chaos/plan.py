@@ -62,7 +62,8 @@ def make_stops(rng, seconds):
             longer = LEASE_SECONDS + rng.uniform(1, 4)
             asleep = longer if rng.random() < 0.5 or not events else rng.uniform(0.1, 3)
             until = min(at + asleep, seconds)
-            events += [Event(at, "stop", worker), Event(until, "go_on", worker)]
+            late = "late" if until - at > LEASE_SECONDS else ""
+            events += [Event(at, "stop", worker), Event(until, "go_on", worker, late)]
             at = until + rng.uniform(8, 30)
     return events
 
@@ -82,13 +83,28 @@ def make_fills(rng, seconds):
     return events
 
 
-def make_plan(seed, seconds):
-    rng = random.Random(seed)
-    events = make_stops(rng, seconds) + make_fills(rng, seconds)
+def asleep(events, worker, at):
+    """Whether the worker is stopped at that time."""
+    before = [event for event in events if event.worker == worker and event.at <= at and event.what in ("stop", "go_on")]
+    return bool(before) and max(before, key=lambda event: event.at).what == "stop"
+
+
+def make_kills(rng, seconds, stops):
+    events = []
     at = rng.uniform(0.5, 2)
     while at < seconds:
-        events.append(Event(at, "kill", rng.randrange(WORKERS)))
-        at += rng.expovariate(1 / 3)
+        worker = rng.randrange(WORKERS)
+        # Most who are stopped shall wake up: what they do then is worth more than that they are dead.
+        if not asleep(stops, worker, at) or rng.random() < 0.05:
+            events.append(Event(at, "kill", worker))
+        at += rng.expovariate(1 / 2)
+    return events
+
+
+def make_plan(seed, seconds):
+    rng = random.Random(seed)
+    stops = make_stops(rng, seconds)
+    events = stops + make_fills(rng, seconds) + make_kills(rng, seconds, stops)
     at = rng.uniform(1, 4)
     while at < seconds:
         events.append(Event(at, "cut", detail=str(rng.randrange(1, 4))))

@@ -69,12 +69,13 @@ class Worker:
             (self.root / "public" / f"series{series}").mkdir(parents=True)
         self.config = self.folder / "zipmodule.yaml"
         self._values = {"dsn": dsn, "content": content, "root": self.root, "lock": self.folder / "run.lock",
-                        "host": self.host, "grace": GRACE_SECONDS, "lease": plan.LEASE_SECONDS}
-        self.config.write_text(SETTINGS.format(runtime=15, linger=2, **self._values), encoding="utf-8")
+                        "host": self.host, "grace": GRACE_SECONDS, "lease": plan.LEASE_SECONDS, "runtime": 15, "linger": 2}
+        self.configure()
 
-    def hurry(self):
-        """From the next launch on, a run ends as soon as there is nothing to do."""
-        self.config.write_text(SETTINGS.format(runtime=15, linger=0, **self._values), encoding="utf-8")
+    def configure(self, **values):
+        """For the next launches: dsn, linger, runtime, ..."""
+        self._values.update(values)
+        self.config.write_text(SETTINGS.format(**self._values), encoding="utf-8")
 
     def _mount(self):
         """A disk that can be filled."""

@@ -72,7 +72,7 @@ class World:
             worker.finish()
         time.sleep(hosts.GRACE_SECONDS + 0.5)
         for worker in self.workers:
-            worker.hurry()
+            worker.configure(linger=0)
             for _ in range(2):
                 code = worker.launch()
                 if code != 0:
