@@ -4,6 +4,7 @@
 #include <pqxx/pqxx>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -40,16 +41,22 @@ inline pqxx::result query_with(pqxx::transaction_base& transaction, const std::s
 
 // Connects at the first use. Not thread-safe. After any error the connection is dropped and the next use makes a new one:
 // libpqxx 6 would otherwise reconnect by itself in the middle of things.
+//
+// A session's settings and limits are given as start options, which costs nothing. Where a connection pool refuses or
+// ignores these (pgbouncer does one or the other), every transaction sets them for itself: one round trip more for each.
 class Connection {
  public:
   explicit Connection(ConnectionOptions options) : options_(std::move(options)) {}
 
   // Calls work(pqxx::work&) in a read committed transaction, commits it and returns what work returned. Throws Error, see
-  // database_error.hpp; after Error{database} it is unknown whether the transaction was committed.
+  // database_error.hpp; after Error{database} it is unknown whether the transaction was committed. A session that was
+  // cut while nobody used it (a restarted server, a failover, a firewall) is replaced without a word.
   template <class Work>
   auto transact(Work&& work) {
     try {
-      pqxx::work transaction(open());
+      std::optional<pqxx::work> begun;
+      begin(begun);
+      pqxx::work& transaction = *begun;
       if constexpr (std::is_void_v<decltype(work(transaction))>) {
         work(transaction);
         transaction.commit();
@@ -82,15 +89,22 @@ class Connection {
   }
 
  private:
+  enum class Settings { at_start, in_transaction };
+
+  void begin(std::optional<pqxx::work>& transaction);
   pqxx::connection& open();
+  void connect();
+  bool pool_ignores_settings();
+  void set_locally(pqxx::work& transaction) const;
 
   const ConnectionOptions options_;
 
+  Settings settings_ = Settings::at_start;
   std::unique_ptr<pqxx::connection> connection_;  // libpqxx 6 can't move one
 };
 
-// The connection string that is really used: the dsn, and for what it leaves open our defaults. Throws
-// Error{database_setup} if the dsn can't be parsed.
-std::string connection_string(const ConnectionOptions& options);
+// The connection string that is really used: the dsn, and for what it leaves open our defaults; our start options only
+// where `with_settings`. Throws Error{database_setup} if the dsn can't be parsed.
+std::string connection_string(const ConnectionOptions& options, bool with_settings = true);
 
 }  // namespace zipmodule::queue

@@ -31,11 +31,16 @@ archive::PlanOptions plan_options(const config::Config& config) {
   return options;
 }
 
+// A run's statements take milliseconds and wait for no row; a run that is stopped in the middle of a transaction keeps
+// its locks from all others. Half of the default lease: the statement is repeated while the lease lives.
+constexpr queue::SessionLimits k_session_limits{std::chrono::seconds(30), std::chrono::seconds(10),
+                                                std::chrono::seconds(30)};
+
 queue::WorkerOptions worker_options(const config::Config& config) {
   std::error_code unresolved;
   const auto root = std::filesystem::weakly_canonical(config.archives.root, unresolved);
   queue::WorkerOptions options;
-  options.connection = {config.database.dsn, "zipmodule run"};
+  options.connection = {config.database.dsn, "zipmodule run", k_session_limits};
   options.host = config.run.host;
   options.instance = fmt::format("{}:{}", config.run.host, unresolved ? config.archives.root.string() : root.string());
   options.store = config.archives.store;

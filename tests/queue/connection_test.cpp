@@ -146,18 +146,37 @@ TEST_CASE("a missing table or function is a setup error that names migrate") {
   }
 }
 
-TEST_CASE("a lost connection is a database error, and the next call connects anew") {
+namespace {
+
+// Ends all other sessions of the database, and waits for their ends.
+const char* const k_cut =
+    "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+}  // namespace
+
+TEST_CASE("a session that was cut while nobody used it is replaced without a word") {
   Bench bench;
   bench.publish("a");
+  bench.db.sql(k_cut);
+  CHECK(bench.claim_one().attempt == 1);
+}
+
+TEST_CASE("a session that is cut in the middle of a statement is a database error, and the next call connects anew") {
+  Bench bench;
+  bench.publish("a");
+  // Whoever claims the row ends its own session.
   bench.db.sql(
-      "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
-      "WHERE datname = current_database() AND pid <> pg_backend_pid()");
+      "CREATE FUNCTION public.die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+      "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60); RETURN NEW; END $$");
+  bench.db.sql("CREATE TRIGGER die BEFORE UPDATE ON zipmodule.job FOR EACH ROW EXECUTE FUNCTION public.die()");
   try {
     bench.worker.claim(bench.run, 1);
     FAIL("claimed over a dead connection");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::database);
   }
+  bench.db.sql("DROP TRIGGER die ON zipmodule.job");
   CHECK(bench.claim_one().attempt == 1);
 }
 
@@ -166,4 +185,80 @@ TEST_CASE("sessions run in UTC and UTF-8, under their name, whatever the dsn's o
   Reader reader({db.dsn() + " options='-c timezone=Asia/Tokyo -c work_mem=5MB'", "my-name"});
   reader.health();
   CHECK(db.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'my-name'") == "1");
+}
+
+namespace {
+
+// From here on every new row of zipmodule.run notes the settings of the session that wrote it, and takes `seconds`.
+void watch_sessions(const TestDatabase& db, const std::string& seconds = "0") {
+  db.sql("CREATE TABLE public.seen (settings text)");
+  db.sql(
+      "CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+      "INSERT INTO public.seen VALUES (concat_ws(' ', current_setting('statement_timeout'), "
+      "current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'))); "
+      "PERFORM pg_sleep(" +
+      seconds + "); RETURN NEW; END $$");
+  db.sql("CREATE TRIGGER note AFTER INSERT ON zipmodule.run FOR EACH ROW EXECUTE FUNCTION public.note()");
+}
+
+Worker worker_with(const std::string& dsn, const SessionLimits& limits) {
+  WorkerOptions options;
+  options.connection = {dsn, "zipmodule-test", limits};
+  options.host = "host-a";
+  options.instance = "host-a:/srv/archives";
+  return Worker(options);
+}
+
+constexpr SessionLimits k_limits{std::chrono::seconds(31), std::chrono::seconds(11), std::chrono::seconds(32)};
+
+}  // namespace
+
+TEST_CASE("a session has the limits it was given, and what the dsn's options say of one wins") {
+  TestDatabase db;
+  watch_sessions(db);
+  worker_with(db.dsn(), k_limits).begin_run(1, "test");
+  CHECK(db.sql("SELECT settings FROM public.seen") == "31s 11s 32s");
+  db.sql("TRUNCATE public.seen");
+  worker_with(db.dsn() + " options='-c lock_timeout=7s'", k_limits).begin_run(1, "test");
+  CHECK(db.sql("SELECT settings FROM public.seen") == "31s 7s 32s");
+  db.sql("TRUNCATE public.seen");
+  worker_with(db.dsn(), {}).begin_run(1, "test");
+  CHECK(db.sql("SELECT settings FROM public.seen") == "0 0 0");
+}
+
+TEST_CASE("a statement that hangs is ended by its limit, as a database error worth another try") {
+  TestDatabase db;
+  watch_sessions(db, "600");
+  try {
+    worker_with(db.dsn(), {std::chrono::milliseconds(100), {}, {}}).begin_run(1, "test");
+    FAIL("waited for it");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::database);
+    CHECK(error.retryable());
+    CHECK_THAT(error.what(), Catch::Contains("statement timeout"));
+  }
+}
+
+TEST_CASE("a lock that nobody gives back is waited for no longer than its limit") {
+  TestDatabase db;
+  Session other(db);
+  other.sql("BEGIN");
+  other.sql("LOCK TABLE zipmodule.run");
+  try {
+    worker_with(db.dsn(), {{}, std::chrono::milliseconds(100), {}}).begin_run(1, "test");
+    FAIL("waited for it");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::database);
+    CHECK_THAT(error.what(), Catch::Contains("lock timeout"));
+  }
+}
+
+TEST_CASE("of several hosts the one that takes writes is found, whichever is first") {
+  TestDatabase db;
+  const auto at = db.dsn().find("host='") + 6;
+  const std::string host = db.dsn().substr(at, db.dsn().find('\'', at) - at);
+  for (const auto& hosts : {"/nonexistent," + host, host + ",/nonexistent"}) {
+    Worker worker = worker_with(db.dsn() + " host='" + hosts + "' port=5432 target_session_attrs=read-write", k_limits);
+    CHECK(worker.begin_run(1, "test").run_id > 0);
+  }
 }
