@@ -114,7 +114,7 @@ class Launch {
 int execute(const config::Config& config, const Options& options, std::stop_token stop) {
   const auto lock = FileLock::try_acquire(config.run.lock_file);
   if (!lock) return lock_busy(config, config.run.lock_file);
-  queue::require_current_schema({config.database.dsn, "zipmodule run"});
+  queue::require_current_schema(worker_options(config).connection);
   const archive::Store store(config.archives.root, config.archives.min_free_bytes);
   const auto store_lock = store.try_lock();
   if (!store_lock) return lock_busy(config, store.lock_path());
