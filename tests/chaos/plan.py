@@ -63,7 +63,7 @@ def make_stops(rng, seconds):
             asleep = longer if rng.random() < 0.5 or not events else rng.uniform(0.1, 3)
             until = min(at + asleep, seconds)
             late = "late" if until - at > LEASE_SECONDS else ""
-            events += [Event(at, "stop", worker), Event(until, "go_on", worker, late)]
+            events += [Event(at, "stop", worker, rng.choice(("", "at rename"))), Event(until, "go_on", worker, late)]
             at = until + rng.uniform(8, 30)
     return events
 
@@ -96,7 +96,7 @@ def make_kills(rng, seconds, stops):
         worker = rng.randrange(WORKERS)
         # Most who are stopped shall wake up: what they do then is worth more than that they are dead.
         if not asleep(stops, worker, at) or rng.random() < 0.05:
-            events.append(Event(at, "kill", worker))
+            events.append(Event(at, "kill", worker, rng.choice(("", "at rename"))))
         at += rng.expovariate(1 / 2)
     return events
 

@@ -12,8 +12,27 @@ import threading
 import time
 import zipfile
 
-IN_CREATE, IN_MOVED_TO, IN_Q_OVERFLOW = 0x100, 0x80, 0x4000
+IN_CREATE, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW = 0x100, 0x40, 0x80, 0x4000
 EVENT = struct.Struct("iIII")
+
+
+def wait_for_rename(folder, suffix, seconds):
+    """Until a file of that suffix is moved out of the folder; False when the time is over."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    inotify = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if libc.inotify_add_watch(inotify, str(folder).encode(), IN_MOVED_FROM) < 0:
+            return False  # not there before the first run
+        deadline = time.monotonic() + seconds
+        while True:
+            ready, _, _ = select.select([inotify], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                return False
+            # A suffix within the bytes of several events is as good as at the end of one: names are random digits.
+            if suffix in os.read(inotify, 1 << 16):
+                return True
+    finally:
+        os.close(inotify)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import time
 
 import plan
 from cluster import Trouble, checked
+from watcher import wait_for_rename
 
 # Done or nothing to do; no database; no space. All else is a finding: no job may fail here for a reason of its own.
 EXPECTED_EXITS = {0, 69, 73, 74}
@@ -128,7 +129,7 @@ class Worker:
             self.problems.append(f"{self.host}: launch {self.launches - 1} ended with {code}; see {self.log}")
         return code
 
-    # --- troubles: each answers whether there was something to trouble
+    # --- troubles: each answers whether there was something to trouble, kill and stop with a moment
 
     def _signal(self, number, wait_seconds=2.0):
         deadline = time.monotonic() + wait_seconds
@@ -143,12 +144,19 @@ class Worker:
                 return None
             time.sleep(0.02)
 
-    def kill(self):
-        return self._signal(signal.SIGKILL) is not None
+    def _moment(self, at_rename):
+        """Waits for the moment between a build's rename and its commit, where so much can go wrong; says whether it came."""
+        return "at rename" if at_rename and wait_for_rename(self.root / "tmp", b".zip", 1.5) else ""
 
-    def stop(self):
+    def kill(self, at_rename=False):
+        """None where there was nobody to kill, else when it was."""
+        moment = self._moment(at_rename)
+        return None if self._signal(signal.SIGKILL) is None else moment
+
+    def stop(self, at_rename=False):
+        moment = self._moment(at_rename)
         self._stopped = self._signal(signal.SIGSTOP)
-        return self._stopped is not None
+        return None if self._stopped is None else moment
 
     def go_on(self):
         with self._lock:
