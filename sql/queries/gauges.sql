@@ -1,0 +1,26 @@
+-- $1 host, null: all. Returns how many jobs are pending, waiting, running and failed, how long the oldest due and the oldest
+-- unbuilt one wait, how long ago the host's last run ended well, null if none did, and when that was. One pass over job,
+-- without the builds and texts that status shows; `failed` can have no index, because every commit would have to change it.
+WITH good AS MATERIALIZED (
+  SELECT finished_at
+  FROM zipmodule.run
+  WHERE outcome IN ('done', 'timeout') AND ($1::text IS NULL OR host = $1)
+  ORDER BY run_id DESC
+  LIMIT 1
+)
+SELECT count(*) FILTER (WHERE pending AND NOT leased AND due_at <= statement_timestamp()) AS due,
+       count(*) FILTER (WHERE pending AND NOT leased AND due_at > statement_timestamp()) AS waiting,
+       count(*) FILTER (WHERE leased) AS running,
+       count(*) FILTER (WHERE NOT pending AND built_revision < wanted_revision AND cancelled_revision <> wanted_revision)
+         AS failed,
+       coalesce(extract(epoch FROM statement_timestamp() - min(due_at) FILTER (
+         WHERE pending AND NOT leased AND due_at <= statement_timestamp())), 0)::double precision AS oldest_due_seconds,
+       coalesce(extract(epoch FROM statement_timestamp() - min(pending_since) FILTER (WHERE pending)), 0)::double precision
+         AS oldest_pending_seconds,
+       extract(epoch FROM statement_timestamp() - (SELECT finished_at FROM good))::double precision AS success_seconds,
+       extract(epoch FROM (SELECT finished_at FROM good))::double precision AS success_at
+FROM (
+  SELECT pending, due_at, pending_since, built_revision, wanted_revision, cancelled_revision,
+         coalesce(lease_until >= statement_timestamp(), false) AS leased
+  FROM zipmodule.job
+) AS job
