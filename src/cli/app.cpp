@@ -32,6 +32,7 @@ constexpr auto k_verbs = std::to_array<AddVerb>({
     add_retry,
     add_cancel,
     add_migrate,
+    add_prune,
     add_check_config,
     add_check,
     add_zip,

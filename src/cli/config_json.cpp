@@ -2,6 +2,7 @@
 
 #include "cli/format.hpp"
 #include "queue/connection.hpp"
+#include "run/ping.hpp"
 
 namespace zipmodule::cli {
 
@@ -27,6 +28,17 @@ Json to_json(const config::Config& config) {
       {"lease", duration_text(config.run.lease)},
       {"max_attempts", config.run.max_attempts},
       {"lane_max", config.run.lane_max},
+      {"metrics_file", config.run.metrics_file ? Json(config.run.metrics_file->string()) : Json()},
+      // Whoever knows all of it can send pings.
+      {"ping_url", config.run.ping_url.empty() ? Json() : Json(run::redacted_ping_url(config.run.ping_url))},
+  };
+  document["keep"] = {
+      {"telemetry", duration_text(config.keep.telemetry)},
+      {"runs", duration_text(config.keep.runs)},
+  };
+  document["check"] = {
+      {"late", duration_text(config.check.late)},
+      {"transaction", duration_text(config.check.transaction)},
   };
   document["zip"] = {
       {"level", config.zip.level},

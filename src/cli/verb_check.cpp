@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "cli/format.hpp"
+#include "cli/nagios.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
 #include "cli/verbs.hpp"
@@ -71,14 +72,42 @@ int check(const Globals& globals, bool deep) {
   return exit_code_of(results);
 }
 
+struct CheckArguments {
+  bool deep = false;
+  bool nagios = false;
+  NagiosLimits limits;
+};
+
+void add_limits(CLI::App& verb, CLI::Option& nagios_flag, NagiosLimits& limits) {
+  const auto add = [&](const char* name, std::string& to, const std::string& meaning) {
+    verb.add_option(name, to, meaning)->option_text(fmt::format("RANGE [{}]", to))->needs(&nagios_flag);
+  };
+  add("--warn-age", limits.warn_age, "WARNING where the oldest due job has been due for longer");
+  add("--crit-age", limits.crit_age, "CRITICAL where it has");
+  add("--warn-failed", limits.warn_failed, "WARNING where more jobs are failed");
+  add("--crit-failed", limits.crit_failed, "CRITICAL where more are");
+  add("--warn-run", limits.warn_run, "WARNING where the last run that ended well ended longer ago");
+  add("--crit-run", limits.crit_run, "CRITICAL where it did");
+  verb.add_option("--host", limits.host, "Only this host's runs count")->option_text("NAME [all]")->needs(&nagios_flag);
+}
+
 }  // namespace
 
 void add_check(CLI::App& app, Invocation& invocation) {
   auto* verb = app.add_subcommand("check", "Try out database, content roots, store, lock and space; audit the builds");
-  auto deep = std::make_shared<bool>(false);
-  verb->add_flag("--deep", *deep, "Read every byte of every current build");
-  verb->callback(
-      [&invocation, deep] { invocation.action = [&invocation, deep] { return check(invocation.globals, *deep); }; });
+  auto arguments = std::make_shared<CheckArguments>();
+  auto* deep = verb->add_flag("--deep", arguments->deep, "Read every byte of every current build");
+  auto* nagios_flag = verb->add_flag("--nagios", arguments->nagios,
+                                     "Only ask the database about queue and runs: one line for Nagios and its likes, "
+                                     "exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN");
+  nagios_flag->excludes(deep);
+  add_limits(*verb, *nagios_flag, arguments->limits);
+  verb->callback([&invocation, arguments] {
+    invocation.action = [&invocation, arguments] {
+      return arguments->nagios ? nagios(invocation.globals, arguments->limits)
+                               : check(invocation.globals, arguments->deep);
+    };
+  });
 }
 
 }  // namespace zipmodule::cli

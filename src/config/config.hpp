@@ -44,8 +44,26 @@ struct Run {
   std::chrono::seconds lease{60};
   int max_attempts = 5;
   unsigned lane_max = 0;  // most archives of one lane at once, over all hosts; 0: no limit
+  std::optional<std::filesystem::path> metrics_file;  // for Prometheus' textfile collector
+  std::string ping_url;                               // its path may be a secret: never print it; empty: none
 
   bool operator==(const Run&) const = default;
+};
+
+// How long what is history stays in the database.
+struct Keep {
+  std::chrono::seconds telemetry{std::chrono::hours(24 * 400)};
+  std::chrono::seconds runs{std::chrono::hours(24 * 90)};
+
+  bool operator==(const Keep&) const = default;
+};
+
+// What `check` warns of.
+struct Check {
+  std::chrono::seconds late{std::chrono::minutes(10)};         // a due job that nobody takes
+  std::chrono::seconds transaction{std::chrono::minutes(60)};  // one that keeps vacuum from its work
+
+  bool operator==(const Check&) const = default;
 };
 
 struct Zip {
@@ -78,6 +96,8 @@ struct Config {
   Content content;
   Archives archives;
   Run run;
+  Keep keep;
+  Check check;
   Zip zip;
   Limits limits;
   Log log;

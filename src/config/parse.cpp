@@ -26,6 +26,8 @@ constexpr seconds k_least_lease{10};
 constexpr std::uint64_t k_least_memory = std::uint64_t{32} << 20;
 // More threads than this is a slip of the finger on any machine there is.
 constexpr unsigned k_most_threads = 1024;
+// Less would be a slip of the finger that can't be taken back: telemetry answers questions about last week, at least.
+constexpr seconds k_least_keep{std::chrono::hours(24)};
 // Archives at once are mostly waiting for disks, hence twice the cores; beyond 16 their memory shares get too small.
 constexpr unsigned k_least_auto_workers = 2;
 constexpr unsigned k_most_auto_workers = 16;
@@ -76,6 +78,33 @@ void read_archives(Section section, Archives& to, Places& places) {
   section.finish();
 }
 
+void read_optional_path(Section& section, const std::string& key, std::optional<fs::path>& to) {
+  if (section.is_null(key)) return;
+  fs::path file;
+  section.absolute_path(key, file);
+  if (!file.empty()) to = file;
+}
+
+// A scheme that is called, a host, and nothing that a request line can't hold. Never quoted: it may be a secret.
+bool valid_ping_url(const std::string& url) {
+  const auto host = url.starts_with("https://") ? 8U : 7U;
+  if (!url.starts_with("https://") && !url.starts_with("http://")) return false;
+  const auto printable = [](char c) { return c > ' ' && c < '\x7f'; };
+  return url.size() > host && url[host] != '/' && std::all_of(url.begin(), url.end(), printable);
+}
+
+void read_ping_url(Section& section, Run& to) {
+  if (section.is_null("ping_url")) return;
+  std::string url;
+  section.text("ping_url", url);
+  if (url.empty()) return;
+  if (valid_ping_url(url))
+    to.ping_url = url;
+  else
+    section.problem_at(section.line_of("ping_url"), "ping_url",
+                       "must be an address such as https://hc-ping.com/your-id, without blanks");
+}
+
 void read_run(Section section, Run& to, const Machine& machine) {
   const unsigned cores = std::max(1U, machine.cores);
   to.host = machine.host;
@@ -93,6 +122,20 @@ void read_run(Section section, Run& to, const Machine& machine) {
   section.duration("lease", to.lease, k_least_lease);
   section.count("max_attempts", to.max_attempts, 1, 1000);
   section.count("lane_max", to.lane_max, 0U, 1'000'000U);
+  read_optional_path(section, "metrics_file", to.metrics_file);
+  read_ping_url(section, to);
+  section.finish();
+}
+
+void read_keep(Section section, Keep& to) {
+  section.duration("telemetry", to.telemetry, k_least_keep);
+  section.duration("runs", to.runs, k_least_keep);
+  section.finish();
+}
+
+void read_check(Section section, Check& to) {
+  section.duration("late", to.late, seconds(1));
+  section.duration("transaction", to.transaction, seconds(1));
   section.finish();
 }
 
@@ -114,11 +157,7 @@ void read_limits(Section section, Limits& to) {
 }
 
 void read_log(Section section, Log& to) {
-  if (!section.is_null("file")) {
-    fs::path file;
-    section.absolute_path("file", file);
-    if (!file.empty()) to.file = file;
-  }
+  read_optional_path(section, "file", to.file);
   section.finish();
 }
 
@@ -179,6 +218,8 @@ ParsedConfig parse(const std::string& yaml, const std::string& file, const Machi
     read_content(top.section("content"), config.content, places);
     read_archives(top.section("archives"), config.archives, places);
     read_run(top.section("run"), config.run, machine);
+    read_keep(top.section("keep"), config.keep);
+    read_check(top.section("check"), config.check);
     read_zip(top.section("zip"), config.zip);
     read_limits(top.section("limits"), config.limits);
     read_log(top.section("log"), config.log);

@@ -14,6 +14,7 @@
 #include "base/file_lock.hpp"
 #include "queue/migrations.hpp"
 #include "queue/reader.hpp"
+#include "run/check_database.hpp"
 #include "run/housekeeping.hpp"
 #include "run/site.hpp"
 
@@ -44,27 +45,6 @@ CheckResult check_database(const config::Config& config) {
                       health.running, health.failed),
           {},
           {}};
-}
-
-CheckResult check_queue(const config::Config& config) {
-  // Cron starts a run every minute: what has been due for ten has been waiting for something that does not come.
-  constexpr double k_late_seconds = 600;
-  const auto health = queue::Reader({config.database.dsn, "zipmodule check"}).health();
-  if (health.oldest_due_seconds > k_late_seconds) {
-    return {Level::warning,
-            "",
-            fmt::format("the oldest due job has been waiting for {:.0f} s", health.oldest_due_seconds),
-            "look whether cron starts 'zipmodule run' and what it mails",
-            {}};
-  }
-  if (health.failed > 0) {
-    return {Level::warning,
-            "",
-            fmt::format("{} jobs are failed", health.failed),
-            "see 'zipmodule status' and 'zipmodule explain SERIES ARCHIVE'",
-            {}};
-  }
-  return {Level::ok, "", "no job is late or failed", {}, {}};
 }
 
 CheckResult check_root(const config::Config& config, const std::string& name, const std::filesystem::path& folder) {
@@ -240,6 +220,8 @@ std::vector<CheckResult> check(const config::Config& config, bool deep) {
   if (store) probe(results, "space", [&] { return check_space(config, probed.existing); });
   probe(results, "lock", [&] { return check_lock(config); });
   if (database) probe(results, "queue", [&] { return check_queue(config); });
+  if (database) probe(results, "tables", [&] { return check_tables(config); });
+  if (database) probe(results, "vacuum", [&] { return check_vacuum(config); });
   if (database && store) probe(results, "builds", [&] { return check_builds(config, deep); });
   return results;
 }

@@ -134,23 +134,27 @@ void audit(Site& site, queue::Worker& worker, std::int64_t run_id, const std::st
   if (cursor != began_at) worker.set_audit_cursor(cursor);
 }
 
-void collect_garbage(Site& site, queue::Worker& worker, std::chrono::seconds grace, const std::stop_token& stop) {
+std::size_t collect_garbage(const archive::Store& store, queue::Worker& worker, std::chrono::seconds grace,
+                            const std::stop_token& stop) {
+  std::size_t removed = 0;
   while (!stop.stop_requested()) {
     const auto retired = worker.collect_garbage(grace, k_batch);
-    if (retired.empty()) return;
+    if (retired.empty()) break;
     std::vector<std::string> ids;
     for (const auto& stored : retired) {
       apart(stored, [&] {
         // Where another host has built the archive since, this one's link still leads here.
-        site.store().remove_link(stored.series, stored.archive, stored.build.path);
-        site.store().remove_build(stored.build.path);
+        store.remove_link(stored.series, stored.archive, stored.build.path);
+        store.remove_build(stored.build.path);
         ids.push_back(stored.build.build_id);
       });
     }
-    if (ids.empty()) return;
+    if (ids.empty()) break;
     worker.remove_builds(ids);
+    removed += ids.size();
     log::info("{} replaced builds were removed", ids.size());
   }
+  return removed;
 }
 
 }  // namespace zipmodule::run

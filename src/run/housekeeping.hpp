@@ -25,6 +25,8 @@ void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begu
 void audit(Site& site, queue::Worker& worker, std::int64_t run_id, const std::stop_token& stop);
 
 // Removes builds that were replaced longer than `grace` ago: file first, then row.
-void collect_garbage(Site& site, queue::Worker& worker, std::chrono::seconds grace, const std::stop_token& stop);
+// Returns how many. With the store's lock held.
+std::size_t collect_garbage(const archive::Store& store, queue::Worker& worker, std::chrono::seconds grace,
+                            const std::stop_token& stop);
 
 }  // namespace zipmodule::run

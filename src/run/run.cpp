@@ -10,9 +10,11 @@
 #include "base/file_lock.hpp"
 #include "base/log.hpp"
 #include "queue/migrations.hpp"
+#include "run/announcer.hpp"
 #include "run/dispatcher.hpp"
 #include "run/heartbeat.hpp"
 #include "run/housekeeping.hpp"
+#include "run/prune.hpp"
 #include "run/site.hpp"
 #include "run/status_line.hpp"
 
@@ -44,6 +46,8 @@ std::string outcome_of(const Tally& tally, const std::stop_token& stop) {
   return tally.out_of_time ? "timeout" : "done";
 }
 
+std::string outcome_of(const Error& error) { return error.kind() == ErrorKind::database ? "database" : "error"; }
+
 int exit_code_of(const Tally& tally) {
   if (tally.disk_trouble) return traits_of(ErrorKind::store_unwritable).exit_code;
   return tally.failed > 0 ? 1 : 0;
@@ -55,20 +59,22 @@ class Launch {
   Launch(const config::Config& config, const Options& options, std::stop_token stop)
       : config_(config), options_(options), stop_(std::move(stop)), site_(config), worker_(worker_options(config)) {}
 
-  int run() {
+  // Fills in `ending` as far as it gets, also where it throws.
+  void run(Ending& ending) {
     const auto begun = worker_.begin_run(::getpid(), options_.version);
     try {
       require_mounted(site_.store(), worker_);
       recover(site_, worker_, begun);
       audit(site_, worker_, begun.run_id, stop_);
       work(begun.run_id);
-      collect_garbage(site_, worker_, config_.archives.grace, stop_);
+      collect_garbage(site_.store(), worker_, config_.archives.grace, stop_);
+      prune_hourly(config_, stop_);
     } catch (const Error& error) {
-      end(begun.run_id, error.kind() == ErrorKind::database ? "database" : "error");
+      end(begun.run_id, outcome_of(error), ending);
       throw;
     }
-    end(begun.run_id, outcome_of(tally_, stop_));
-    return exit_code_of(tally_);
+    end(begun.run_id, outcome_of(tally_, stop_), ending);
+    ending.exit_code = exit_code_of(tally_);
   }
 
  private:
@@ -87,7 +93,11 @@ class Launch {
     tally_ = dispatcher.tally();
   }
 
-  void end(std::int64_t run_id, const std::string& outcome) {
+  void end(std::int64_t run_id, const std::string& outcome, Ending& ending) {
+    ending.outcome = outcome;
+    ending.claimed = tally_.claimed;
+    ending.done = tally_.done;
+    ending.failed = tally_.failed;
     try {
       worker_.finish_run(run_id, {tally_.claimed, tally_.done, tally_.failed, outcome});
     } catch (const Error& error) {
@@ -114,11 +124,28 @@ class Launch {
 int execute(const config::Config& config, const Options& options, std::stop_token stop) {
   const auto lock = FileLock::try_acquire(config.run.lock_file);
   if (!lock) return lock_busy(config, config.run.lock_file);
-  queue::require_current_schema(worker_options(config).connection);
-  const archive::Store store(config.archives.root, config.archives.min_free_bytes);
-  const auto store_lock = store.try_lock();
-  if (!store_lock) return lock_busy(config, store.lock_path());
-  return Launch(config, options, std::move(stop)).run();
+  Announcer announcer(config, options.version);
+  Ending ending;
+  try {
+    queue::require_current_schema(worker_options(config).connection);
+    const archive::Store store(config.archives.root, config.archives.min_free_bytes);
+    const auto store_lock = store.try_lock();
+    if (!store_lock) return lock_busy(config, store.lock_path());
+    announcer.started();
+    Launch(config, options, std::move(stop)).run(ending);
+    announcer.ended(ending);
+    return ending.exit_code;
+  } catch (const Error& error) {
+    ending.exit_code = traits_of(error.kind()).exit_code;
+    ending.outcome = outcome_of(error);
+    ending.error = error.full_text();
+    announcer.ended(ending);
+    throw;
+  } catch (const std::exception& error) {
+    ending.error = error.what();
+    announcer.ended(ending);
+    throw;
+  }
 }
 
 }  // namespace zipmodule::run

@@ -64,6 +64,10 @@ run:
   lease: 10s
   max_attempts: 9
   lane_max: 2
+  metrics_file: /var/lib/z.prom
+  ping_url: https://hc-ping.com/id
+keep: {telemetry: 30d, runs: 7d}
+check: {late: 3m, transaction: 2h}
 zip: {level: store, align: off, verify_reuse: always, on_duplicate: fail, portable_names: true, allow_empty: true}
 limits: {max_entries: 10, max_bytes: 10 MB, max_depth: 7}
 log: {file: /var/log/z.log}
@@ -73,7 +77,10 @@ log: {file: /var/log/z.log}
   CHECK(config.content.roots.at("media") == "/m");
   CHECK(config.archives == Archives{"/a", "north", std::chrono::minutes(90), 0});
   using std::chrono::seconds;
-  CHECK(config.run == Run{"/l", 75, "files-2", 3, 5, 64 << 20, seconds(50), seconds(20), seconds(10), 9, 2});
+  CHECK(config.run == Run{"/l", 75, "files-2", 3, 5, 64 << 20, seconds(50), seconds(20), seconds(10), 9, 2,
+                          "/var/lib/z.prom", "https://hc-ping.com/id"});
+  CHECK(config.keep == Keep{std::chrono::hours(30 * 24), std::chrono::hours(7 * 24)});
+  CHECK(config.check == zipmodule::config::Check{seconds(180), std::chrono::hours(2)});
   CHECK(config.zip == Zip{"store", "fail", "off", "always", true, true});
   CHECK(config.limits == Limits{10, 10'000'000, 7});
   CHECK(config.log.file == "/var/log/z.log");

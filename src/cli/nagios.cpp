@@ -1,0 +1,185 @@
+#include "cli/nagios.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <exception>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "cli/database.hpp"
+#include "cli/format.hpp"
+#include "cli/output.hpp"
+#include "config/units.hpp"
+
+namespace zipmodule::cli {
+namespace {
+
+// Nagios kills a plugin after 60 s, NRPE after 10. Connecting has its own limit.
+constexpr std::chrono::seconds k_patience{5};
+
+constexpr double k_infinity = std::numeric_limits<double>::infinity();
+
+std::optional<double> parse_bound(std::string_view text, NagiosRange::Unit unit) {
+  double number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure == std::errc() && end == text.data() + text.size() && std::isfinite(number)) return number;
+  if (unit == NagiosRange::Unit::count) return std::nullopt;
+  const auto duration = config::parse_duration(text);
+  if (!duration.value) return std::nullopt;
+  return static_cast<double>(duration.value->count());
+}
+
+const char* word_of(NagiosState state) {
+  switch (state) {
+    case NagiosState::ok:
+      return "OK";
+    case NagiosState::warning:
+      return "WARNING";
+    case NagiosState::critical:
+      return "CRITICAL";
+    case NagiosState::unknown:
+      break;
+  }
+  return "UNKNOWN";
+}
+
+// One figure, its limits, and how it is told.
+struct Figure {
+  const char* label;  // of the performance data
+  const char* unit;
+  double value;  // infinity: there is none
+  NagiosRange warn, crit;
+  std::string told;
+
+  NagiosState state() const {
+    if (crit.alerts(value)) return NagiosState::critical;
+    return warn.alerts(value) ? NagiosState::warning : NagiosState::ok;
+  }
+  std::string performance() const {
+    if (!std::isfinite(value)) return fmt::format("{}=U", label);
+    return fmt::format("{}={:.0f}{};{};{};0", label, value, unit, warn.text(), crit.text());
+  }
+};
+
+std::string one_line(const std::string& text) {
+  std::string line = printable(text);
+  // A bar would begin the performance data.
+  std::replace(line.begin(), line.end(), '|', '/');
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
+}
+
+std::vector<Figure> figures_of(const queue::Gauges& gauges, const NagiosLimits& limits) {
+  const auto range = [](const char* option, const std::string& text, NagiosRange::Unit unit) {
+    return NagiosRange::parse(option, text, unit);
+  };
+  using Unit = NagiosRange::Unit;
+  const double run = gauges.success_seconds.value_or(k_infinity);
+  return {
+      {"oldest_due", "s", gauges.oldest_due_seconds, range("--warn-age", limits.warn_age, Unit::seconds),
+       range("--crit-age", limits.crit_age, Unit::seconds),
+       gauges.due == 0 ? "no job is due"
+                       : fmt::format("{} due, the oldest for {}",
+                                     human_count(static_cast<std::uint64_t>(gauges.due), "job", "jobs"),
+                                     human_duration(gauges.oldest_due_seconds))},
+      {"failed", "", static_cast<double>(gauges.failed), range("--warn-failed", limits.warn_failed, Unit::count),
+       range("--crit-failed", limits.crit_failed, Unit::count), fmt::format("{} failed", gauges.failed)},
+      {"last_run", "s", run, range("--warn-run", limits.warn_run, Unit::seconds),
+       range("--crit-run", limits.crit_run, Unit::seconds),
+       std::isfinite(run) ? fmt::format("the last good run ended {} ago", human_duration(run))
+                          : std::string("no run has ended well yet")},
+  };
+}
+
+int print_answer(const NagiosAnswer& answer) {
+  print(answer.line + "\n");
+  return static_cast<int>(answer.state);
+}
+
+int print_trouble(NagiosState state, const std::string& text) {
+  return print_answer({state, fmt::format("{} - {}", word_of(state), one_line(text))});
+}
+
+}  // namespace
+
+bool NagiosRange::alerts(double value) const noexcept { return (value >= start && value <= end) == inside; }
+
+std::string NagiosRange::text() const {
+  const auto number = [](double bound) { return fmt::format("{:g}", bound); };
+  const auto whole = [&](double bound) {
+    return std::abs(bound) < 1e15 && bound == std::floor(bound) ? fmt::format("{:.0f}", bound) : number(bound);
+  };
+  std::string text = inside ? "@" : "";
+  if (start != 0 || !std::isfinite(end)) text += (std::isfinite(start) ? whole(start) : "~") + ":";
+  if (std::isfinite(end)) text += whole(end);
+  return text;
+}
+
+NagiosRange NagiosRange::parse(const std::string& option, const std::string& text, Unit unit) {
+  const auto refuse = [&]() -> NagiosRange {
+    throw Error(ErrorKind::usage, fmt::format("{}: '{}' is no range", option, text),
+                unit == Unit::seconds ? "such as 30m, 5m:30m, 10m: or @0:5m" : "such as 10, 1:10, 10: or @0:5");
+  };
+  std::string_view rest = text;
+  NagiosRange range;
+  if (rest.starts_with('@')) {
+    range.inside = true;
+    rest.remove_prefix(1);
+  }
+  if (rest.empty()) return refuse();
+  if (const auto colon = rest.find(':'); colon != std::string_view::npos) {
+    const auto first = rest.substr(0, colon);
+    rest.remove_prefix(colon + 1);
+    if (first == "~") {
+      range.start = -k_infinity;
+    } else if (!first.empty()) {
+      const auto start = parse_bound(first, unit);
+      if (!start) return refuse();
+      range.start = *start;
+    }
+    if (rest.empty()) return range;
+  }
+  const auto end = parse_bound(rest, unit);
+  if (!end || *end < range.start) return refuse();
+  range.end = *end;
+  return range;
+}
+
+NagiosAnswer nagios_answer(const queue::Gauges& gauges, const NagiosLimits& limits) {
+  const auto figures = figures_of(gauges, limits);
+  NagiosState worst = NagiosState::ok;
+  std::string troubles, all, performance;
+  for (const auto& figure : figures) {
+    const auto state = figure.state();
+    worst = std::max(worst, state);
+    if (state != NagiosState::ok) troubles += (troubles.empty() ? "" : ", ") + figure.told;
+    all += (all.empty() ? "" : ", ") + figure.told;
+    performance += " " + figure.performance();
+  }
+  performance += fmt::format(" due={};;;0 waiting={};;;0 running={};;;0", gauges.due, gauges.waiting, gauges.running);
+  return {worst, fmt::format("{} - {} |{}", word_of(worst), troubles.empty() ? all : troubles, performance)};
+}
+
+int nagios(const Globals& globals, const NagiosLimits& limits) {
+  // A plugin has ten seconds in all; who has set it knows better.
+  ::setenv("PGCONNECT_TIMEOUT", "4", 0);
+  try {
+    nagios_answer({}, limits);  // a slip in the limits is told even where the database is away
+    const auto options = ready_connection(globals, "check");
+    return print_answer(nagios_answer(queue::Upkeep(options, k_patience).gauges(limits.host), limits));
+  } catch (const Error& error) {
+    const bool away = error.kind() == ErrorKind::database;
+    return print_trouble(away ? NagiosState::critical : NagiosState::unknown, error.what());
+  } catch (const std::exception& error) {
+    return print_trouble(NagiosState::unknown, error.what());
+  }
+}
+
+}  // namespace zipmodule::cli
