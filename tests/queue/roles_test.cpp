@@ -2,6 +2,7 @@
 #include "queue/fixture.hpp"
 #include "queue/migrations.hpp"
 #include "queue/reader.hpp"
+#include "queue/upkeep.hpp"
 
 using namespace zipmodule;
 using namespace zipmodule::queue;
@@ -124,9 +125,58 @@ TEST_CASE("a worker's rights suffice for everything a run, a status and an expla
   Reader reader(bench.db.options(login.name()));
   CHECK(reader.detail("s", "a").has_value());
   CHECK(reader.health().server_version > 0);
+  Upkeep upkeep(bench.db.options(login.name()));
+  CHECK(upkeep.begin(1h));
+  CHECK(upkeep.prune_telemetry(24h, 10, [] { return true; }) == 0);
+  CHECK(upkeep.prune_runs(24h, 10, [] { return true; }) == 0);
+  upkeep.gauges();
+  upkeep.hot_table();
 
   CHECK_FALSE(login.may("DELETE FROM zipmodule.job"));
+  CHECK_FALSE(login.may("DELETE FROM zipmodule.telemetry"));
+  CHECK_FALSE(login.may("DELETE FROM zipmodule.run"));
   CHECK_FALSE(login.may("UPDATE zipmodule.telemetry SET files = 0"));
+}
+
+TEST_CASE("worker and operator see what holds vacuum back, in sessions of others too, and not what these do") {
+  Bench bench;
+  Session session(bench.db);
+  session.sql("BEGIN ISOLATION LEVEL REPEATABLE READ");
+  const auto pid = session.sql("SELECT pg_backend_pid()");
+  for (const char* group : {"zipmodule_worker", "zipmodule_operator"}) {
+    const Login login(bench.db, group);
+    Upkeep upkeep(bench.db.options(login.name()));
+    CHECK(upkeep.sessions().all_seen);
+    const auto holders = upkeep.vacuum_holders(0s, 1'000'000);
+    REQUIRE(holders.size() == 1);
+    CHECK(holders[0].name == "pid " + pid);
+    CHECK(bench.db.sql("SELECT query FROM pg_stat_activity WHERE pid = " + pid, login.name()) ==
+          "<insufficient privilege>");
+    CHECK(upkeep.prune_telemetry(24h, 10, [] { return true; }) == 0);
+    upkeep.gauges();
+    upkeep.hot_table();
+  }
+  const Login publisher(bench.db, "zipmodule_publisher");
+  CHECK_FALSE(publisher.may("SELECT * FROM zipmodule.vacuum_holders()"));
+  CHECK_FALSE(publisher.may("SELECT * FROM zipmodule.prune_telemetry('1 day', 0, 10)"));
+  CHECK_FALSE(publisher.may("SELECT * FROM zipmodule.prune_runs('1 day', 0, 10)"));
+}
+
+TEST_CASE("where the schema's owner may not see other sessions, that is told, with who it is") {
+  TestDatabase db(TestDatabase::Schema::none);
+  const Login owner(db, "");
+  db.sql("GRANT CREATE ON DATABASE " + db.name() + " TO " + owner.name());
+  migrate(db.options(owner.name()), false);
+  Session session(db);
+  session.sql("BEGIN ISOLATION LEVEL REPEATABLE READ");
+  session.sql("SELECT 1");
+  Upkeep upkeep(db.options());
+  CHECK(upkeep.vacuum_holders(0s, 1'000'000).empty());
+  CHECK_FALSE(upkeep.sessions().all_seen);
+  CHECK(upkeep.sessions().owner == owner.name());
+  db.sql("GRANT pg_read_all_stats TO " + owner.name());
+  CHECK(upkeep.sessions().all_seen);
+  CHECK(upkeep.vacuum_holders(0s, 1'000'000).size() == 1);
 }
 
 TEST_CASE("a missing right is a setup error that says what to grant") {
