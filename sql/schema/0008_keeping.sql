@@ -82,6 +82,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WHERE pid <> pg_backend_pid()
     AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
     AND (datname = current_database() OR backend_type = 'walsender')
+    -- Vacuum itself holds no other vacuum back, and a parallel worker's leader stands here as well.
+    AND backend_type NOT IN ('autovacuum worker', 'parallel worker')
   UNION ALL
   SELECT 'prepared', gid, owner::text, '',
          extract(epoch FROM statement_timestamp() - prepared)::double precision,
