@@ -36,14 +36,19 @@ void prune_builds(const config::Config& config, Pruned& pruned, const std::stop_
     return;
   }
   const archive::Store store(config.archives.root, config.archives.min_free_bytes, archive::Folders::expected);
+  queue::Worker worker(worker_options(config));
+  refuse_unmounted(store, worker);
+  // Nothing was ever built here. The lock's file would be made by who prunes, and be in the way of who runs.
+  if (!store.has_marker()) {
+    pruned.builds = 0;
+    return;
+  }
   const auto lock = store.try_lock();
   if (!lock) {
     pruned.why_not_builds =
         fmt::format("a run is at work and removes them itself: {}", FileLock::holder(store.lock_path()));
     return;
   }
-  queue::Worker worker(worker_options(config));
-  refuse_unmounted(store, worker);
   pruned.builds = collect_garbage(store, worker, config.archives.grace, stop);
 }
 

@@ -11,7 +11,9 @@ TEST_CASE("the resolved configuration can be loaded again and means the same") {
   const std::string yaml =
       "content: {roots: {default: /srv/content, media: /srv/media}}\n"
       "archives: {root: /srv/archives, grace: 90m, min_free: 0}\n"
-      "run: {lease: 75s, memory: 100MB}\n"
+      "run: {lease: 75s, memory: 100MB, metrics_file: /var/lib/z.prom}\n"
+      "keep: {telemetry: 30d, runs: 36h}\n"
+      "check: {late: 3m, transaction: 90s}\n"
       "log: {file: /var/log/z.log}\n";
   const auto given = config::parse(yaml, "given", {4, "web1"});
   REQUIRE(given.problems.empty());

@@ -100,6 +100,14 @@ TEST_CASE("prune of a store whose disk is not mounted forgets no build") {
   CHECK(site.count("build") == "2");
 }
 
+TEST_CASE("prune of a store that no run has begun makes nothing in it") {
+  const Site site;
+  const Result result = site.call({"prune"});
+  INFO(result.text());
+  CHECK(result.exit_code == 0);
+  CHECK(listing(site.store()).empty());
+}
+
 TEST_CASE("the end of a run prunes, and then not for an hour, on any host") {
   RebuiltSite site;  // its first run has pruned
   Site second(site, "second.test");

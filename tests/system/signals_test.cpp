@@ -128,7 +128,7 @@ TEST_CASE("a ping that is never answered delays a run by its time-outs, not long
   CHECK(listener.log() == "GET /id/start, GET /id");
   CHECK(site.state("series", "a") == "done");
   CHECK(std::count(run.err.begin(), run.err.end(), '\n') == 1);
-  CHECK(seconds >= 10);  // twice 5 s
+  CHECK(seconds >= 9);  // twice 5 s, but for a rounding
   CHECK(seconds < 30);
 }
 
