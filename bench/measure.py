@@ -1,9 +1,10 @@
 """Runs one command and appends what it took to a file of JSON lines.
 
-measure.py RECORDS SLICE WHO RESULT -- COMMAND...
+measure.py RECORDS SLICE WHO RESULT [--told] -- COMMAND...
 
 Wall clock; CPU and peak memory of the command by wait4; the bytes of RESULT, a file or a tree ('-': none). The command's
-output is thrown away, its errors are shown.
+output is thrown away, its errors are shown; with --told it is a JSON object: its `seconds` are the wall clock's, for
+commands that know better than their start and end what is to be measured, and its other numbers go beside them.
 """
 
 import json
@@ -23,9 +24,13 @@ def bytes_of(path):
 
 def main():
     records, slice_name, who, result = sys.argv[1:5]
-    command = sys.argv[6:]
+    told = sys.argv[5] == "--told"
+    command = sys.argv[sys.argv.index("--") + 1 :]
     began = time.perf_counter()
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if told else subprocess.DEVNULL
+    )
+    output = child.stdout.read() if told else b"{}"
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - began
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -39,6 +44,9 @@ def main():
         "rss": usage.ru_maxrss * 1024,
         "bytes": 0 if result == "-" else bytes_of(result),
     }
+    said = json.loads(output)
+    record["wall"] = said.pop("seconds", wall)
+    record |= said
     with open(records, "a") as file:
         file.write(json.dumps(record) + "\n")
 

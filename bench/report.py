@@ -26,6 +26,22 @@ FIGURES = {
     "memory": ("peak MiB of {who}", "rss"),
     "blocks": ("new blocks of {who} to its size", "blocks"),
     "rate": ("archives per second of {who}", "wall"),
+    "calls": ("publish calls per second of {who}", "wall"),
+    "deadlocks": ("deadlocks of {who}", "deadlocks"),
+    "slowing": ("median of the last claims to that of the first of {who}", "claim_ms_last"),
+}
+# Columns that only some slices have: their heads, and how their values are written.
+MORE = {
+    "build": ("build s", lambda value: seconds(value)),
+    "blocks": ("new blocks", lambda value: human_bytes(value)),
+    "claim_ms": ("claim ms", lambda value: seconds(value)),
+    "commit_ms": ("commit ms", lambda value: seconds(value)),
+    "release_ms": ("release ms", lambda value: seconds(value)),
+    "claim_ms_first": ("first claims ms", lambda value: seconds(value)),
+    "claim_ms_last": ("last claims ms", lambda value: seconds(value)),
+    "deadlocks": ("deadlocks", lambda value: f"{value:.0f}"),
+    "dead": ("dead tuples", lambda value: f"{value:,.0f}"),
+    "index": ("index", lambda value: human_bytes(value)),
 }
 ASKED = {"least": "at least", "most": "at most", "below": "below"}
 
@@ -68,10 +84,9 @@ class Slice:
 
     def table(self):
         first = next(iter(self.runs))
-        more = [column for column in ("build", "blocks") if column in self.runs[first][0]]
-        names = {"build": "build s", "blocks": "new blocks"}
+        more = [column for column in MORE if any(column in run for runs in self.runs.values() for run in runs)]
         yield "| what | runs | wall s | CPU s | peak memory | result | wall | CPU | size |" + "".join(
-            f" {names[column]} |" for column in more
+            f" {MORE[column][0]} |" for column in more
         )
         yield "| --- |" + " ---: |" * (8 + len(more))
         for who, runs in self.runs.items():
@@ -82,8 +97,7 @@ class Slice:
                 f"| {seconds(self.of_pairs(who, first, 'wall')[1])} | {seconds(self.of_pairs(who, first, 'cpu')[1])} "
                 f"| {self.of_pairs(who, first, 'bytes')[1]:.4f} |"
             ) + "".join(
-                f" {seconds(self.median(who, column)) if column == 'build' else human_bytes(self.median(who, column))} |"
-                for column in more
+                f" {MORE[column][1](self.median(who, column)) if column in runs[0] else ''} |" for column in more
             )
 
     def of_pairs(self, who, peer, column):
@@ -110,6 +124,9 @@ class Slice:
             "memory": lambda run: run["rss"] / 2**20,
             "blocks": lambda run: run["blocks"] / run["bytes"],
             "rate": lambda run: float(figure["per"]) / run["wall"],
+            "calls": lambda run: float(figure["per"]) / run["wall"],
+            "deadlocks": lambda run: run["deadlocks"],
+            "slowing": lambda run: run["claim_ms_last"] / run["claim_ms_first"],
         }[figure["what"]]
         found = [values(run) for run in runs]
         return min(found), statistics.median(found), max(found)

@@ -37,6 +37,7 @@ constexpr auto k_verbs = std::to_array<AddVerb>({
     add_check,
     add_zip,
     add_inspect,
+    add_bench_claim,
 });
 
 constexpr const char* k_footer =

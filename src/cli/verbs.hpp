@@ -36,6 +36,7 @@ void add_check_config(CLI::App& app, Invocation& invocation);
 void add_check(CLI::App& app, Invocation& invocation);
 void add_zip(CLI::App& app, Invocation& invocation);
 void add_inspect(CLI::App& app, Invocation& invocation);
+void add_bench_claim(CLI::App& app, Invocation& invocation);  // hidden
 
 // Of this binary, as in the project's CMakeLists.txt.
 const char* version() noexcept;
