@@ -1,11 +1,18 @@
 -- $1 array of zipmodule.attempt whose jobs are locked, $2 instance. Returns i, held and outcome of each. A revision that
 -- an earlier call has stored with the same build_id is held as well: then only the answer to that call was lost. The build
 -- may be the job's current one, where nothing has changed since: it is of the new revision then.
+--
+-- OFFSET 0: each job is looked up by its key. Joined, the planner takes leases for as rare as the last ANALYZE found them,
+-- reads all of the table, and compares every held job with every item.
 WITH item AS MATERIALIZED (
   SELECT * FROM jsonb_populate_recordset(NULL::zipmodule.attempt, $1::jsonb)
 ), mine AS MATERIALIZED (
   SELECT item.*
-  FROM item JOIN zipmodule.job ON job.job_id = item.job_id
+  FROM item
+  CROSS JOIN LATERAL (
+    SELECT lease_token, lease_until, lease_revision, built_revision
+    FROM zipmodule.job WHERE job.job_id = item.job_id OFFSET 0
+  ) AS job
   WHERE job.lease_token = item.token
     AND job.lease_until IS NOT NULL
     AND job.lease_revision = item.revision
@@ -40,6 +47,11 @@ SELECT item.i,
        END AS outcome
 FROM item
 LEFT JOIN mine ON mine.i = item.i
-LEFT JOIN zipmodule.build AS known ON known.build_id = item.build_id AND known.job_id = item.job_id
-  AND known.revision = item.revision
-LEFT JOIN zipmodule.job ON job.job_id = item.job_id
+LEFT JOIN LATERAL (
+  SELECT build_id FROM zipmodule.build
+  WHERE build.build_id = item.build_id AND build.job_id = item.job_id AND build.revision = item.revision
+  OFFSET 0
+) AS known ON true
+LEFT JOIN LATERAL (
+  SELECT lease_token, cancelled_revision FROM zipmodule.job WHERE job.job_id = item.job_id OFFSET 0
+) AS job ON true

@@ -17,7 +17,11 @@ SELECT $2::bigint, item.job_id, item.token, $3, job.series, job.archive, item.re
        item.commit_seconds, item.files, item.files_reused, item.files_missing, item.bytes_in, item.bytes_out,
        item.cpu_seconds, item.missing
 FROM jsonb_populate_recordset(NULL::zipmodule.attempt, $1::jsonb) AS item
-JOIN zipmodule.job ON job.job_id = item.job_id
+-- OFFSET 0: looked up by key, see commit.sql
+CROSS JOIN LATERAL (
+  SELECT series, archive, lease_token, lease_attempt, lease_published_at, lease_claimed_at
+  FROM zipmodule.job WHERE job.job_id = item.job_id OFFSET 0
+) AS job
 LEFT JOIN LATERAL (
   SELECT job.lease_attempt AS attempt, job.lease_published_at AS published_at, job.lease_claimed_at AS claimed_at
   WHERE job.lease_token = item.token
