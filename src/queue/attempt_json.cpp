@@ -81,6 +81,15 @@ std::string to_text(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::string to_text(const std::vector<nlohmann::json>& batch) {
+  std::string text = "[";
+  for (const auto& item : batch) {
+    if (text.size() > 1) text += ',';
+    text += to_text(item);
+  }
+  return text + "]";
+}
+
 std::string array_literal(const std::vector<std::int64_t>& numbers) {
   return fmt::format("{{{}}}", fmt::join(numbers, ","));
 }

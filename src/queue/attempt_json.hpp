@@ -18,6 +18,8 @@ nlohmann::json to_json(const Failure& failure);
 
 // JSON text that jsonb takes, whatever bytes file names and messages had: what is not UTF-8 becomes U+FFFD.
 std::string to_text(const nlohmann::json& json);
+// The same of an array of them, which are not copied for it.
+std::string to_text(const std::vector<nlohmann::json>& batch);
 
 // Text that a column takes: no zero character, and what is not UTF-8 becomes U+FFFD. A damaged archive's own names stand in
 // what is said about it.
