@@ -12,12 +12,20 @@ const { runMigrations, runOnce, Logger } = load("graphile-worker");
 const { Pool } = load("pg");
 const given = options({ dsn: "", jobs: "0", processes: "1", concurrency: "24", local: "500", delay: "0", fill: "" });
 
+// graphile-worker warns of pools without these.
+function watch(pool) {
+  const tell = (error) => console.error(error.message);
+  pool.on("error", tell);
+  pool.on("connect", (client) => client.on("error", tell));
+}
+
 async function remaining(pool) {
   return Number((await pool.query("SELECT count(*) FROM graphile_worker._private_jobs")).rows[0].count);
 }
 
 async function fill() {
   const pool = new Pool({ connectionString: given.dsn });
+  watch(pool);
   await runMigrations({ pgPool: pool });
   for (let from = 0; from < given.jobs; from += 1000) {
     const payloads = [];
@@ -38,9 +46,7 @@ async function fill() {
 async function prepare() {
   const concurrentJobs = Number(given.concurrency);
   const pool = new Pool({ connectionString: given.dsn, max: concurrentJobs + 1 });
-  const quiet = (error) => console.error(error.message);
-  pool.on("error", quiet);
-  pool.on("connect", (client) => client.on("error", quiet));
+  watch(pool);
   // Connections are made before the time begins.
   const clients = await Promise.all(Array.from({ length: concurrentJobs + 1 }, () => pool.connect()));
   for (const client of clients) client.release();

@@ -25,7 +25,6 @@ async function fill() {
     for (let job = from; job < Math.min(from + 1000, given.jobs); ++job) jobs.push({ name: "job", data: payload(job) });
     await boss.insert(jobs);
   }
-  await boss.getDb().executeSql("ANALYZE pgboss.job", []).catch(() => {});
   await boss.stop({ graceful: false, wait: true });
 }
 
