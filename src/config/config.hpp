@@ -43,7 +43,7 @@ struct Run {
   std::chrono::seconds linger{0};
   std::chrono::seconds lease{60};
   int max_attempts = 5;
-  unsigned lane_max = 0;  // most archives of one lane at once, over all hosts; 0: no limit
+  unsigned lane_max = 0;                              // most archives of one lane at once, over all hosts; 0: no limit
   std::optional<std::filesystem::path> metrics_file;  // for Prometheus' textfile collector
   std::string ping_url;                               // its path may be a secret: never print it; empty: none
 
