@@ -29,7 +29,7 @@ class Checks(unittest.TestCase):
         self.addCleanup(self.restore)
 
     def restore(self):
-        damage("TRUNCATE zipmodule.job, zipmodule.build, zipmodule.telemetry; " +
+        damage("TRUNCATE zipmodule.job, zipmodule.build, zipmodule.telemetry, zipmodule.lane_lease; " +
                "".join(f"INSERT INTO zipmodule.{table} OVERRIDING SYSTEM VALUE SELECT * FROM saved.{table};"
                        for table in TABLES))
         for worker in WORLD.workers:
