@@ -1,6 +1,6 @@
 -- $1 build_id, $2 what is wrong with it, $3 run_id, $4 host, $5 token of the lease under which that was seen, or null,
--- $6 kind of error. Where it is the current build of a job that nobody has locked: makes the job due for a rebuild of what is wanted, and tells
--- telemetry. Returns whether it is built again: what was cancelled stays cancelled.
+-- $6 kind of error. Where it is the current build of a job that nobody has locked: makes the job due for a rebuild of what
+-- is wanted, and tells telemetry. Returns whether it is built again: what was cancelled stays cancelled.
 WITH free AS MATERIALIZED (
   SELECT job.job_id, job.built_revision AS revision
   FROM zipmodule.build JOIN zipmodule.job ON job.job_id = build.job_id AND job.build_id = build.build_id

@@ -1,5 +1,5 @@
--- $1 most, $2 store, $3 lanes that are full, $4 priority, $5 turn, $6 job_id. The same of one priority, behind that job: what was served
--- before, and is kept by transactions older than that, is not stepped over again.
+-- $1 most, $2 store, $3 lanes that are full, $4 priority, $5 turn, $6 job_id. The same of one priority, behind that job: what
+-- was served before, and is kept by transactions older than that, is not stepped over again.
 SELECT job_id, priority, turn, lane, lease_until IS NOT NULL AS expired
 FROM zipmodule.job
 WHERE pending

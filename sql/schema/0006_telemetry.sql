@@ -51,7 +51,8 @@ FROM zipmodule.instance
 LEFT JOIN zipmodule.run ON run.run_id = instance.run_id
 WHERE instance.host IS NOT NULL;
 
--- Removes telemetry and runs that ended longer ago than `keep`. Returns how many rows of telemetry went.
+-- Removes telemetry and runs that ended longer ago than `keep`, all at once. Returns how many rows of telemetry went. The
+-- newest run of each instance stays, however old: the next one has to know whether it ended by itself.
 CREATE FUNCTION zipmodule.prune(keep interval) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -60,7 +61,9 @@ BEGIN
   IF keep IS NULL OR keep < '0' THEN PERFORM zipmodule.refuse('keep: must not be null or negative'); END IF;
   DELETE FROM zipmodule.telemetry WHERE finished_at < statement_timestamp() - keep;
   GET DIAGNOSTICS pruned = ROW_COUNT;
-  DELETE FROM zipmodule.run WHERE coalesce(finished_at, started_at) < statement_timestamp() - keep;
+  DELETE FROM zipmodule.run
+  WHERE coalesce(finished_at, started_at) < statement_timestamp() - keep
+    AND EXISTS (SELECT FROM zipmodule.run AS newer WHERE newer.instance = run.instance AND newer.run_id > run.run_id);
   RETURN pruned;
 END
 $$;

@@ -26,7 +26,7 @@ BEGIN
 END
 $$;
 
--- The same for runs. The newest of each instance stays, however old: the next one has to know whether it ended by itself.
+-- The same for runs. The newest of each instance stays, as prune() leaves it.
 CREATE FUNCTION zipmodule.prune_runs(keep interval, after bigint, most integer, OUT last bigint, OUT pruned bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -46,23 +46,6 @@ BEGIN
     RETURNING run.run_id
   )
   SELECT max(part.run_id), (SELECT count(*) FROM gone) INTO prune_runs.last, prune_runs.pruned FROM part;
-END
-$$;
-
--- All at once, for who prunes by SQL: telemetry and runs that ended longer ago than `keep`. Returns how many rows of
--- telemetry went.
-CREATE OR REPLACE FUNCTION zipmodule.prune(keep interval) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  pruned bigint;
-BEGIN
-  IF keep IS NULL OR keep < '0' THEN PERFORM zipmodule.refuse('keep: must not be null or negative'); END IF;
-  DELETE FROM zipmodule.telemetry WHERE finished_at < statement_timestamp() - keep;
-  GET DIAGNOSTICS pruned = ROW_COUNT;
-  DELETE FROM zipmodule.run
-  WHERE coalesce(finished_at, started_at) < statement_timestamp() - keep
-    AND EXISTS (SELECT FROM zipmodule.run AS newer WHERE newer.instance = run.instance AND newer.run_id > run.run_id);
-  RETURN pruned;
 END
 $$;
 

@@ -23,7 +23,7 @@ constexpr double k_sweep_at_least_every = 1;
 // What one claim has picked so far, and which lanes it leaves alone.
 class Claimer::Picks {
  public:
-  Picks(pqxx::work& transaction, const ClaimerOptions& options, std::size_t most)
+  Picks(pqxx::work& transaction, const WorkerOptions& options, std::size_t most)
       : transaction_(transaction), options_(options), most_(most) {
     if (options_.lane_max == 0) return;
     query(transaction_, sql::lock_lanes);
@@ -74,7 +74,7 @@ class Claimer::Picks {
   }
 
   pqxx::work& transaction_;
-  const ClaimerOptions& options_;
+  const WorkerOptions& options_;
   const std::size_t most_;
   std::vector<Pick> picked_;
   std::unordered_set<std::int64_t> known_;  // of picked_
@@ -97,13 +97,10 @@ void Claimer::sweep(Picks& picks) {
 }
 
 void Claimer::pick_behind_marks(Picks& picks) {
-  std::vector<Pick> all;
   for (const auto& [priority, mark] : marks_) {
     if (picks.missing() == 0) break;
-    const auto picked = picks.pick(picks.missing(), sql::pick_after, priority, mark.first, mark.second);
-    all.insert(all.end(), picked.begin(), picked.end());
+    remember(picks.pick(picks.missing(), sql::pick_after, priority, mark.first, mark.second));
   }
-  remember(all);
 }
 
 std::vector<ClaimedJob> Claimer::claim(pqxx::work& transaction, std::int64_t run_id, std::size_t most, bool& ended) {
@@ -135,7 +132,7 @@ std::vector<ClaimedJob> Claimer::claim(pqxx::work& transaction, std::int64_t run
   }
   std::vector<ClaimedJob> claimed;
   if (claimable.empty()) return claimed;
-  const auto rows = query(transaction, sql::claim, run_id, options_.host, options_.instance, options_.lease_seconds,
+  const auto rows = query(transaction, sql::claim, run_id, options_.host, options_.instance, options_.lease.count(),
                           array_literal(claimable), served[0], served[1], served[2]);
   for (const auto& row : rows) claimed.push_back(claimed_job_of(row));
   if (options_.lane_max > 0) query(transaction, sql::note_lanes, array_literal(claimable));

@@ -12,18 +12,9 @@
 
 #include "base/clock.hpp"
 #include "queue/connection_impl.hpp"
-#include "queue/job.hpp"
+#include "queue/worker.hpp"
 
 namespace zipmodule::queue {
-
-struct ClaimerOptions {
-  std::string host;
-  std::string instance;
-  std::string store;      // builds jobs of this store and of none
-  unsigned lane_max = 0;  // most jobs of a lane that run at once, over all hosts; 0: no limit
-  std::string lease_seconds;
-  int max_attempts = 5;
-};
 
 // Picks in the order of the queue: priority, then turn; but one pick in eight takes what has waited longest, so that
 // nothing starves behind a flood of higher priority.
@@ -34,7 +25,8 @@ struct ClaimerOptions {
 // before an answer that there is nothing, and else in a twentieth of the time at most. Not thread-safe.
 class Claimer {
  public:
-  explicit Claimer(ClaimerOptions options) : options_(std::move(options)) {}
+  // `options` must outlive it.
+  explicit Claimer(const WorkerOptions& options) : options_(options) {}
 
   // Up to `most` jobs in one transaction of the caller's. Leases that have run out are ended instead, and `ended` is set:
   // what is due at once after that is for the next call.
@@ -55,7 +47,7 @@ class Claimer {
   void pick_behind_marks(Picks& picks);
   void remember(const std::vector<Pick>& picked);
 
-  const ClaimerOptions options_;
+  const WorkerOptions& options_;
   std::map<int, Mark, std::greater<>> marks_;  // the last job served in order, by priority
   unsigned picks_to_oldest_ = 0;
   std::optional<Stopwatch> since_sweep_;

@@ -8,15 +8,13 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/freer.hpp"
 #include "queue/connection_impl.hpp"
 
 namespace zipmodule::queue {
 namespace {
 
-struct OptionsFreer {
-  void operator()(PQconninfoOption* options) const noexcept { PQconninfoFree(options); }
-};
-using OptionList = std::unique_ptr<PQconninfoOption, OptionsFreer>;
+using OptionList = std::unique_ptr<PQconninfoOption, Freer<PQconninfoFree>>;
 
 // Null if the dsn can't be parsed. libpq's own message is dropped on purpose: it quotes the place where it stumbled,
 // which is often within the password.

@@ -31,9 +31,7 @@ LeaseState lease_state(const std::string& text) {
 Worker::Worker(WorkerOptions options)
     : options_(std::move(options)),
       connection_(std::make_unique<Connection>(options_.connection)),
-      claimer_(
-          std::make_unique<Claimer>(ClaimerOptions{options_.host, options_.instance, options_.store, options_.lane_max,
-                                                   std::to_string(options_.lease.count()), options_.max_attempts})) {}
+      claimer_(std::make_unique<Claimer>(options_)) {}
 Worker::~Worker() = default;
 
 Worker::Begun Worker::begin_run(int pid, const std::string& version) {

@@ -7,17 +7,11 @@
 #include <memory>
 
 #include "base/error.hpp"
+#include "base/freer.hpp"
 
 namespace zipmodule::run {
 namespace {
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* what) const noexcept {
-    Free(what);
-  }
-};
 using Easy = std::unique_ptr<CURL, Freer<curl_easy_cleanup>>;
 using Address = std::unique_ptr<CURLU, Freer<curl_url_cleanup>>;
 using Text = std::unique_ptr<char, Freer<curl_free>>;

@@ -12,17 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Json probe_named(const Site& site, const std::string& name) {
-  const Result result = site.call({"check", "--json"});
-  INFO(result.text());
-  for (const auto& probe : Json::parse(result.out)) {
-    if (probe["name"] == name) return probe;
-  }
-  FAIL("no probe named " << name);
-  return {};
-}
-
-std::string detail_of(const Site& site, const std::string& name) { return probe_named(site, name)["detail"]; }
+std::string detail_of(const Site& site, const std::string& name) { return site.probe(name)["detail"]; }
 
 struct BuiltSite : Site {
   BuiltSite() {
@@ -77,7 +67,7 @@ TEST_CASE("a check as root of a store that belongs to another user says that it 
     WARN("not tested: giving a folder away needs root");
     return;
   }
-  CHECK(probe_named(site, "store")["level"] == "warning");
+  CHECK(site.probe("store")["level"] == "warning");
   CHECK(site.call({"check"}).out.find("sudo -u '#65534' zipmodule check") != std::string::npos);
   CHECK(site.call({"check"}).exit_code == 0);
 }

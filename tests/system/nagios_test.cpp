@@ -10,16 +10,6 @@
 namespace zipmodule::test {
 namespace {
 
-Json probe_named(const Site& site, const std::string& name) {
-  const Result result = site.call({"check", "--json"});
-  INFO(result.text());
-  for (const auto& probe : Json::parse(result.out)) {
-    if (probe["name"] == name) return probe;
-  }
-  FAIL("no probe named " << name);
-  return {};
-}
-
 Result nagios(const Site& site, std::vector<std::string> more = {}) {
   more.insert(more.begin(), {"check", "--nagios"});
   Result result = site.call(more);
@@ -130,7 +120,7 @@ TEST_CASE("check --nagios and a check of the tables work with a worker's and an 
     site.set("database.dsn", "\"host='" + site.database().server().host + "' user=" + login +
                                  " dbname=" + site.database().name() + "\"");
     CHECK(nagios(site).exit_code == 0);
-    for (const auto* name : {"queue", "tables", "vacuum"}) CHECK(probe_named(site, name)["level"] == "ok");
+    for (const auto* name : {"queue", "tables", "vacuum"}) CHECK(site.probe(name)["level"] == "ok");
     site.sql("DROP ROLE " + login);
   }
 }
@@ -140,9 +130,9 @@ TEST_CASE("check warns of a job that is due for longer than check.late") {
   write_file(site.content("a.txt"), "a");
   site.publish("series", "a", "a.txt");
   site.sql("UPDATE zipmodule.job SET due_at = statement_timestamp() - interval '2 minutes'");
-  CHECK(probe_named(site, "queue")["level"] == "ok");
+  CHECK(site.probe("queue")["level"] == "ok");
   site.set("check.late", "1m");
-  CHECK(probe_named(site, "queue")["level"] == "warning");
+  CHECK(site.probe("queue")["level"] == "warning");
   CHECK(site.call({"check"}).exit_code == 0);
 }
 
@@ -152,28 +142,28 @@ TEST_CASE("check warns of an old transaction that holds vacuum back, and of the 
   site.sql("ALTER TABLE zipmodule.job SET (autovacuum_enabled = false)");
   site.sql(
       "SELECT zipmodule.publish('series', 'a' || i, '[{\"source\": \"a.txt\"}]') FROM generate_series(1, 100) AS i");
-  CHECK(probe_named(site, "tables")["level"] == "ok");
-  CHECK(probe_named(site, "vacuum")["level"] == "ok");
+  CHECK(site.probe("tables")["level"] == "ok");
+  CHECK(site.probe("vacuum")["level"] == "ok");
   {
     OpenTransaction transaction(site, "forgotten report");
     site.sql("DO $$ BEGIN FOR i IN 1..105 LOOP UPDATE zipmodule.job SET progress = 0; END LOOP; END $$");
-    const bool warned = wait_until([&] { return probe_named(site, "vacuum")["level"] == "warning"; });
+    const bool warned = wait_until([&] { return site.probe("vacuum")["level"] == "warning"; });
     CHECK(warned);
-    const std::string detail = probe_named(site, "vacuum")["detail"];
+    const std::string detail = site.probe("vacuum")["detail"];
     INFO(detail);
     CHECK(detail.find("transaction pid ") != std::string::npos);
     CHECK(detail.find(" of " + site.database().server().user + " (forgotten report) for ") != std::string::npos);
-    const bool bloated = wait_until([&] { return probe_named(site, "tables")["level"] == "warning"; });
+    const bool bloated = wait_until([&] { return site.probe("tables")["level"] == "warning"; });
     CHECK(bloated);
     const Result result = site.call({"check"});
     INFO(result.text());
     CHECK(result.exit_code == 0);
     transaction.end();
   }
-  const bool over = wait_until([&] { return probe_named(site, "vacuum")["level"] == "ok"; });
+  const bool over = wait_until([&] { return site.probe("vacuum")["level"] == "ok"; });
   CHECK(over);
   site.sql("VACUUM zipmodule.job");
-  const bool mended = wait_until([&] { return probe_named(site, "tables")["level"] == "ok"; });
+  const bool mended = wait_until([&] { return site.probe("tables")["level"] == "ok"; });
   CHECK(mended);
 }
 

@@ -213,6 +213,14 @@ std::vector<Json> Site::telemetry(const std::string& series, const std::string& 
   return Json::parse(rows).get<std::vector<Json>>();
 }
 
+Json Site::probe(const std::string& name) const {
+  const Result result = call({"check", "--json"});
+  for (const auto& probe : Json::parse(result.out)) {
+    if (probe["name"] == name) return probe;
+  }
+  throw std::runtime_error("no probe named " + name + " in: " + result.text());
+}
+
 void Site::make_due() const { sql("UPDATE zipmodule.job SET due_at = statement_timestamp() WHERE pending"); }
 
 }  // namespace zipmodule::test

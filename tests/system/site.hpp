@@ -91,6 +91,8 @@ class Site {
   std::string state(const std::string& series, const std::string& archive) const;
   // All telemetry of an archive, oldest first.
   std::vector<Json> telemetry(const std::string& series, const std::string& archive) const;
+  // The probe of `check --json` that is called so; throws where there is none.
+  Json probe(const std::string& name) const;
   // As after the pause that a failed attempt is given.
   void make_due() const;
   const SiteDatabase& database() const noexcept { return *database_; }
