@@ -29,6 +29,8 @@ constexpr double k_postponed_seconds = 10;
 // what they might miss.
 constexpr std::chrono::milliseconds k_poll{500};
 constexpr std::chrono::milliseconds k_poll_listening{5'000};
+// How long an answer to when the next job is due is good for: asking costs as much as there are jobs that wait.
+constexpr double k_due_good_seconds = 0.1;
 constexpr std::chrono::milliseconds k_backoff_first{200};
 constexpr std::chrono::milliseconds k_backoff_most{5'000};
 
@@ -128,6 +130,7 @@ Dispatcher::Results Dispatcher::wait_for_results(std::optional<std::chrono::mill
     arrived_.wait_for(lock, *most, there);
   else
     arrived_.wait(lock, there);
+  if (woken_) due_.reset();
   woken_ = false;
   Results results = std::exchange(results_, {});
   std::move(postponed_.begin(), postponed_.end(), std::back_inserter(results));
@@ -148,20 +151,30 @@ void Dispatcher::follow_listener() {
   since_noted_ = Stopwatch();
 }
 
+double Dispatcher::seconds_to_next_due() {
+  const auto left = [&] { return due_->seconds - due_->asked.seconds(); };
+  const bool good = due_ && due_->asked.seconds() < k_due_good_seconds && (due_->seconds <= 0 || left() > 0);
+  if (!good) {
+    const auto due = with_database([&] { return worker_.next_due(); });
+    due_.emplace(NextDue{due.value_or(std::numeric_limits<double>::infinity()), Stopwatch()});
+  }
+  return left();
+}
+
 std::chrono::milliseconds Dispatcher::time_to_look_again() {
   auto time = listening_ ? k_poll_listening : k_poll;
   const auto no_longer_than = [&](double seconds) {
-    const auto most =
-        std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(std::max(seconds, 0.0)));
-    time = std::min(time, most);
+    const std::chrono::duration<double> most(std::clamp(seconds, 0.0, std::chrono::duration<double>(time).count()));
+    time = std::chrono::ceil<std::chrono::milliseconds>(most);
   };
   const auto seconds = [](std::chrono::seconds s) { return std::chrono::duration<double>(s).count(); };
   no_longer_than(seconds(config_.run.max_runtime) - runtime_.seconds());
   if (in_flight_ == 0) no_longer_than(seconds(config_.run.linger) - dry_.seconds());
   // What is due but was not claimed waits for others: a lane that is full, a row that is locked.
-  const auto due = with_database([&] { return worker_.next_due(); });
-  if (due && *due > 0) no_longer_than(*due);
-  if (due && *due <= 0) time = std::min(time, k_poll);
+  if (const double due = seconds_to_next_due(); due > 0)
+    no_longer_than(due);
+  else
+    time = std::min(time, k_poll);
   return time;
 }
 

@@ -53,6 +53,8 @@ class Dispatcher {
   std::size_t wanted_claims() const;
   void follow_listener();
   std::chrono::milliseconds time_to_look_again();
+  // 0 or less where a job is due that was not claimed, infinity where none waits.
+  double seconds_to_next_due();
   bool may_claim() const;
   // Until there is one, or for `most`.
   Results wait_for_results(std::optional<std::chrono::milliseconds> most);
@@ -88,7 +90,12 @@ class Dispatcher {
   Stopwatch runtime_;
   Stopwatch dry_;  // since the last claim that got something
   bool listening_ = false;
-  Stopwatch since_noted_;     // that it listens
+  Stopwatch since_noted_;  // that it listens
+  struct NextDue {
+    double seconds;  // from `asked`
+    Stopwatch asked;
+  };
+  std::optional<NextDue> due_;
   Stopwatch only_postponed_;  // since when nothing else is left
 
   BoundedQueue<Work> work_;
