@@ -2,7 +2,7 @@ CREATE FUNCTION zipmodule.check_arguments(series text, archive text, metadata js
                                           quiet interval, max_wait interval, on_missing text, level text, mode text,
                                           store text)
 RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
   -- keeps due_at inside what a timestamp can hold, and is longer than any wait that is meant
   k_longest constant interval := '100 years';
@@ -35,17 +35,22 @@ $$;
 -- lanes take turns whatever their length, and a lane that comes later is not behind the whole of one that was there. What
 -- was served already is not looked at: row versions of the past, which an old transaction may keep, cost nothing.
 CREATE FUNCTION zipmodule.next_turn(its_lane text, its_priority integer) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  served constant bigint := CASE
-    WHEN its_priority = 0 THEN (SELECT last_value FROM zipmodule.served_normal)
-    WHEN its_priority > 0 THEN (SELECT last_value FROM zipmodule.served_high)
-    ELSE (SELECT last_value FROM zipmodule.served_low)
-  END;
+LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-  RETURN 1 + coalesce((SELECT max(turn)
-                       FROM zipmodule.job
-                       WHERE pending AND lane = its_lane AND priority = its_priority AND turn > served), served);
+  RETURN (
+    -- Not max(turn): planned while its lane was short, that reads all of the lane for ever.
+    SELECT 1 + coalesce((SELECT turn
+                         FROM zipmodule.job
+                         WHERE pending AND lane = its_lane AND priority = its_priority AND turn > served
+                         ORDER BY turn DESC
+                         LIMIT 1), served)
+    FROM (
+      SELECT CASE WHEN its_priority = 0 THEN (SELECT last_value FROM zipmodule.served_normal)
+                  WHEN its_priority > 0 THEN (SELECT last_value FROM zipmodule.served_high)
+                  ELSE (SELECT last_value FROM zipmodule.served_low)
+             END
+    ) AS so_far(served)
+  );
 END
 $$;
 
@@ -64,7 +69,7 @@ DECLARE
   moment constant timestamptz := statement_timestamp();
   its_lane text;
   turn bigint;
-  stored zipmodule.job;
+  elements integer;
 BEGIN
   PERFORM zipmodule.check_arguments(publish.series, publish.archive, publish.metadata, publish.priority, publish.lane,
                                     publish.quiet, publish.max_wait, publish.on_missing, publish.level, publish.mode,
@@ -113,19 +118,19 @@ BEGIN
     losses = 0,
     last_error_kind = NULL,
     last_error = NULL
-  RETURNING job.* INTO stored;
+  RETURNING job.job_id, job.wanted_revision, jsonb_array_length(job.files) INTO job_id, revision, elements;
 
-  IF jsonb_array_length(stored.files) = 0 THEN
+  IF elements = 0 THEN
     PERFORM zipmodule.refuse('files: must not be empty after merging');
   END IF;
-  IF jsonb_array_length(stored.files) > 1000000 THEN
+  IF elements > 1000000 THEN
     PERFORM zipmodule.refuse('files: must have at most 1000000 elements after merging');
   END IF;
   -- Whoever lingers learns of it at the commit. Only then: a notification makes commits wait for each other.
   IF EXISTS (SELECT FROM zipmodule.instance WHERE instance.listens_until > moment) THEN
     PERFORM pg_notify('zipmodule_publish', '');
   END IF;
-  RETURN QUERY SELECT stored.job_id, stored.wanted_revision;
+  RETURN NEXT;
 END
 $$;
 

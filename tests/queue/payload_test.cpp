@@ -138,6 +138,44 @@ TEST_CASE("unusual but legal file lists are taken") {
   }
 }
 
+TEST_CASE("a list that is accepted at one look is one that every rule accepts, and the other way round") {
+  Bench bench;
+  // '.h' has to be looked at rule by rule, and with it all of its list.
+  const std::string disagreements = bench.db.sql(R"sql(
+    CREATE FUNCTION pg_temp.refusal(files jsonb) RETURNS text LANGUAGE plpgsql AS $$
+    BEGIN
+      PERFORM zipmodule.check_files(files, 'replace');
+      RETURN NULL;
+    EXCEPTION WHEN invalid_parameter_value THEN
+      RETURN SQLERRM;
+    END $$;
+    WITH part(text) AS (
+      VALUES ('a'), ('.'), ('..'), ('.h'), (''), ('a b'), ('a:b'), ('C:'), ('a\'), (E'a\x01'), (E'\x7f'), ('a"b'), ('ü'),
+             ('a,{'), ('", "source": "b'), (repeat('x', 300))
+    ), path(text) AS (
+      SELECT text FROM part
+      UNION SELECT one.text || '/' || other.text FROM part AS one, part AS other
+      UNION SELECT text || '/' FROM part
+      UNION SELECT 'media:' || text FROM part
+    ), element(json) AS (
+      SELECT jsonb_build_object('source', text) FROM path
+      UNION ALL SELECT jsonb_build_object('source', 'a', 'destination', text) FROM path
+      UNION ALL SELECT jsonb_build_object('source', 'a', 'name', text) FROM path
+      UNION ALL SELECT jsonb_build_object('source', path.text, 'name', 'n', 'destination', part.text) FROM path, part
+    )
+    SELECT count(*) FILTER (WHERE alone IS DISTINCT FROM among OR alone IS DISTINCT FROM behind)
+           || ' of ' || count(*) || ', taken ' || count(*) FILTER (WHERE alone IS NULL)
+    FROM element
+    CROSS JOIN LATERAL (
+      SELECT pg_temp.refusal(jsonb_build_array(json)) AS alone,
+             pg_temp.refusal(jsonb_build_array(json, '{"source": ".h"}'::jsonb)) AS among,
+             replace(pg_temp.refusal(jsonb_build_array('{"source": "a"}'::jsonb, json)), 'files[1]', 'files[0]') AS behind
+    ) AS said)sql");
+  INFO(disagreements);
+  CHECK(disagreements.substr(0, 5) == "0 of ");
+  CHECK(std::stoi(disagreements.substr(disagreements.rfind(' '))) > 100);
+}
+
 TEST_CASE("names of series and archive that could not be a path component are refused") {
   Bench bench;
   const std::vector<std::pair<std::string, std::string>> bad{
