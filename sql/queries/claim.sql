@@ -26,5 +26,8 @@ SELECT claimed.job_id, claimed.lease_token, claimed.lease_revision, claimed.seri
        (SELECT setval('zipmodule.served_normal', $7::bigint) FROM zipmodule.served_normal WHERE last_value < $7::bigint),
        (SELECT setval('zipmodule.served_high', $8::bigint) FROM zipmodule.served_high WHERE last_value < $8::bigint)
 FROM claimed
-LEFT JOIN zipmodule.build ON build.build_id = claimed.build_id
+-- OFFSET 0: looked up by its key, and only where there is one.
+LEFT JOIN LATERAL (
+  SELECT * FROM zipmodule.build WHERE build.build_id = claimed.build_id OFFSET 0
+) AS build ON true
 ORDER BY claimed.priority DESC, claimed.turn, claimed.job_id

@@ -95,8 +95,8 @@ CREATE TABLE zipmodule.lane_lease (
 
 -- One row per immutable file in an archive store.
 CREATE TABLE zipmodule.build (
-  build_id    text PRIMARY KEY CHECK (build_id ~ '^[0-9a-f]{32}$'),
-  job_id      bigint NOT NULL REFERENCES zipmodule.job ON DELETE CASCADE,
+  build_id    text PRIMARY KEY CHECK (octet_length(build_id) = 32),  -- lowercase hex digits
+  job_id      bigint NOT NULL,                      -- a commit inserts it while it has the job locked
   instance    text NOT NULL,
   revision    bigint NOT NULL,
   path        text NOT NULL,
@@ -108,8 +108,19 @@ CREATE TABLE zipmodule.build (
   retired_at  timestamptz,                          -- null: current
   deleting_at timestamptz                           -- its file is being removed
 );
-CREATE INDEX build_job ON zipmodule.build (job_id);
 CREATE INDEX build_retired ON zipmodule.build (retired_at) WHERE retired_at IS NOT NULL;
+
+-- A job that somebody removes takes its builds along; their files are swept as orphans. Not by a foreign key: its check of
+-- every new build was a sixth of a commit.
+CREATE FUNCTION zipmodule.job_gone() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  DELETE FROM zipmodule.build USING gone WHERE build.job_id = gone.job_id;
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER job_gone AFTER DELETE ON zipmodule.job REFERENCING OLD TABLE AS gone
+FOR EACH STATEMENT EXECUTE FUNCTION zipmodule.job_gone();
 
 -- One row per attempt, written when it ends, never changed; and one per damaged build that an audit found, which is no
 -- attempt: it has no lease, number or times but finished_at.
@@ -164,7 +175,8 @@ CREATE TABLE zipmodule.instance (
   listens_until timestamptz                         -- publishes notify only before this
 ) WITH (fillfactor = 50);
 
--- One attempt as the worker reports it: an element of the arrays that commit, fail, give_back and release_unbuilt take.
+-- One attempt as the worker reports it: an element of the arrays that end leases. Its columns' order is that of the text
+-- form which src/queue/item.cpp writes.
 CREATE TYPE zipmodule.attempt AS (
   i                integer,
   job_id           bigint,

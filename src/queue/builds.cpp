@@ -1,7 +1,7 @@
 // The part of Worker that looks after builds: sweeping, auditing, garbage.
 #include "base/error.hpp"
-#include "queue/attempt_json.hpp"
 #include "queue/connection_impl.hpp"
+#include "queue/item.hpp"
 #include "queue/rows.hpp"
 #include "queue/worker.hpp"
 #include "sql.hpp"

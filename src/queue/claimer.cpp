@@ -5,7 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "queue/attempt_json.hpp"
+#include "queue/item.hpp"
 #include "queue/rows.hpp"
 #include "sql.hpp"
 

@@ -2,25 +2,24 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "queue/connection_impl.hpp"
+#include "queue/item.hpp"
 
 namespace zipmodule::queue {
 
-// The statement that ends leases: takes the batch as $1 and, if `argument` is set, that as $2; answers rows of
-// (i, held, outcome).
+// How leases end: the middle of a statement, see attempts.sql, and the parameter that it needs beside.
 struct Ending {
   const char* sql;
-  std::optional<std::string> argument;
+  std::string beside;
 };
 
 // Where telemetry rows come from.
 struct Recorder {
-  std::int64_t run_id;
+  std::int64_t run_id = 0;
   std::string host;
 };
 
@@ -31,7 +30,7 @@ struct Settled {
   std::vector<bool> held;  // whether the lease of batch[i] was held; false also where busy
   std::vector<bool> busy;  // left because somebody has the job locked
 };
-Settled settle(Connection& connection, std::vector<nlohmann::json> batch, const Ending& ending,
+Settled settle(Connection& connection, std::vector<Item> batch, const Ending& ending,
                const std::optional<Recorder>& recorder);
 
 }  // namespace zipmodule::queue

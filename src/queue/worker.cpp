@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "queue/attempt_json.hpp"
 #include "queue/claimer.hpp"
 #include "queue/connection_impl.hpp"
+#include "queue/item.hpp"
 #include "queue/rows.hpp"
 #include "queue/settlement.hpp"
 #include "sql.hpp"
@@ -14,10 +14,10 @@ namespace zipmodule::queue {
 namespace {
 
 template <class Reports>
-std::vector<nlohmann::json> to_batch(const Reports& reports) {
-  std::vector<nlohmann::json> batch;
+std::vector<Item> items_of(const Reports& reports) {
+  std::vector<Item> batch;
   batch.reserve(reports.size());
-  for (const auto& report : reports) batch.push_back(to_json(report));
+  for (const auto& report : reports) batch.push_back(item_of(report));
   return batch;
 }
 
@@ -92,13 +92,16 @@ std::optional<double> Worker::next_due() {
 std::vector<LeaseState> Worker::extend(const std::vector<LeaseProgress>& leases) {
   std::vector<LeaseState> states;
   if (leases.empty()) return states;
-  auto batch = nlohmann::json::array();
+  std::vector<std::int64_t> jobs, tokens, revisions;
+  std::vector<double> progress;
   for (const auto& one : leases) {
-    batch.push_back(to_json(one.lease));
-    batch.back()["i"] = batch.size();
-    batch.back()["progress"] = one.progress > 0 ? std::min(one.progress, 1.0) : 0.0;
+    jobs.push_back(one.lease.job_id);
+    tokens.push_back(one.lease.token);
+    revisions.push_back(one.lease.revision);
+    progress.push_back(one.progress > 0 ? std::min(one.progress, 1.0) : 0.0);  // NaN becomes 0
   }
-  for (const auto& row : connection_->run(sql::extend, to_text(batch), options_.lease.count())) {
+  for (const auto& row : connection_->run(sql::extend, array_literal(jobs), array_literal(tokens),
+                                          array_literal(revisions), array_literal(progress), options_.lease.count())) {
     states.push_back(lease_state(row[0].c_str()));
   }
   return states;
@@ -111,32 +114,31 @@ std::vector<bool> Worker::answer(Settled settled) {
 
 std::vector<bool> Worker::commit(std::int64_t run_id, const std::vector<Completion>& completions) {
   return answer(
-      settle(*connection_, to_batch(completions), {sql::commit, options_.instance}, Recorder{run_id, options_.host}));
+      settle(*connection_, items_of(completions), {sql::commit, options_.instance}, Recorder{run_id, options_.host}));
 }
 
 std::vector<bool> Worker::release(const std::vector<Lease>& leases) {
   // Its telemetry was written by commit.
-  return answer(settle(*connection_, to_batch(leases), {sql::release, std::nullopt}, std::nullopt));
+  return answer(settle(*connection_, items_of(leases), {sql::release, {}}, std::nullopt));
 }
 
 std::vector<bool> Worker::release_unbuilt(std::int64_t run_id, const std::vector<Attempt>& attempts) {
-  auto batch = to_batch(attempts);
-  for (auto& item : batch) item["outcome"] = to_string(Outcome::skipped);
-  return answer(settle(*connection_, std::move(batch), {sql::release, std::nullopt}, Recorder{run_id, options_.host}));
+  auto batch = items_of(attempts);
+  for (auto& item : batch) item.outcome = to_string(Outcome::skipped);
+  return answer(settle(*connection_, std::move(batch), {sql::release, {}}, Recorder{run_id, options_.host}));
 }
 
 std::vector<bool> Worker::fail(std::int64_t run_id, const std::vector<Failure>& failures) {
-  return answer(settle(*connection_, to_batch(failures), {sql::fail, std::to_string(options_.max_attempts)},
+  return answer(settle(*connection_, items_of(failures), {sql::fail, std::to_string(options_.max_attempts)},
                        Recorder{run_id, options_.host}));
 }
 
 void Worker::give_back(std::int64_t run_id, const std::vector<Attempt>& attempts) {
-  auto batch = to_batch(attempts);
+  auto batch = items_of(attempts);
   for (auto& item : batch) {
-    if (item["error_kind"].get_ref<const std::string&>().empty())
-      item["error_kind"] = traits_of(ErrorKind::stopped).code;
+    if (item.attempt.error_kind.empty()) item.attempt.error_kind = traits_of(ErrorKind::stopped).code;
   }
-  answer(settle(*connection_, std::move(batch), {sql::give_back, std::nullopt}, Recorder{run_id, options_.host}));
+  answer(settle(*connection_, std::move(batch), {sql::give_back, {}}, Recorder{run_id, options_.host}));
 }
 
 }  // namespace zipmodule::queue

@@ -182,3 +182,25 @@ TEST_CASE("an old build stays while the newer one is not linked yet") {
   bench.worker.release({lease});
   CHECK(bench.worker.collect_garbage(24h, 10).size() == 1);
 }
+
+TEST_CASE("a build that an audit has forgotten meanwhile can't become current again by an unchanged republish") {
+  Bench bench;
+  bench.publish("a");
+  build_next(bench, 1);
+  bench.publish("a");
+  const Lease lease = bench.claim_one().lease;
+  CHECK(bench.worker.forget_build(bench.run, k_one, "damaged") == Forgotten::rebuilds);
+  // What it found unchanged before the audit had spoken.
+  CHECK(bench.worker.commit(bench.run, {completion_of(lease, 1)}) == std::vector<bool>{false});
+  CHECK(bench.job("build_id IS NULL") == "t");
+  CHECK(bench.db.sql("SELECT retired_at IS NOT NULL FROM zipmodule.build") == "t");
+}
+
+TEST_CASE("a job that somebody removes takes its builds along, and nobody else's") {
+  Bench bench;
+  for (const auto* archive : {"a", "b"}) bench.publish(archive);
+  build_next(bench, 1);
+  build_next(bench, 2);
+  bench.db.sql("DELETE FROM zipmodule.job WHERE archive = 'a'");
+  CHECK(bench.worker.known_builds({k_one, k_two}) == std::vector<std::string>{k_two});
+}

@@ -119,6 +119,23 @@ TEST_CASE("every embedded statement prepares against the schema") {
   CHECK(statements > 30);
 }
 
+TEST_CASE("every way to end attempts prepares against the schema") {
+  TestDatabase db;
+  const std::filesystem::path folder = ZIPMODULE_SOURCE_DIR "/sql/endings";
+  const std::string begin = text_of(folder / "attempts.sql");
+  int statements = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    const std::string name = file.path().stem();
+    if (name == "attempts" || name == "told" || name == "answered") continue;
+    for (const auto* end : {"told.sql", "answered.sql"}) {
+      INFO(file.path() << " and " << end);
+      CHECK_NOTHROW(db.sql("PREPARE statement AS " + begin + text_of(file.path()) + text_of(folder / end)));
+      ++statements;
+    }
+  }
+  CHECK(statements == 8);
+}
+
 TEST_CASE("no function can be run by everybody and every definer's search_path is pinned") {
   TestDatabase db;
   CHECK(db.sql("SELECT string_agg(proname, ' ') FROM pg_proc WHERE pronamespace = 'zipmodule'::regnamespace "

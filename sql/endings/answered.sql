@@ -1,0 +1,2 @@
+-- Returns i and held of each.
+SELECT i, held FROM judged
