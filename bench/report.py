@@ -28,6 +28,9 @@ FIGURES = {
     "rate": ("archives per second of {who}", "wall"),
     "calls": ("publish calls per second of {who}", "wall"),
     "deadlocks": ("deadlocks of {who}", "deadlocks"),
+    "claim": ("median ms of a claim of {who}", "claim_ms"),
+    "link": ("median ms to the link of {who}", "link_ms"),
+    "link99": ("99th percentile of ms to the link of {who}", "link_ms_99"),
     "slowing": ("median of the last claims to that of the first of {who}", "claim_ms_last"),
 }
 # Columns that only some slices have: their heads, and how their values are written.
@@ -39,6 +42,9 @@ MORE = {
     "release_ms": ("release ms", lambda value: seconds(value)),
     "claim_ms_first": ("first claims ms", lambda value: seconds(value)),
     "claim_ms_last": ("last claims ms", lambda value: seconds(value)),
+    "link_ms": ("link ms", lambda value: seconds(value)),
+    "link_ms_99": ("99 % ms", lambda value: seconds(value)),
+    "link_ms_most": ("most ms", lambda value: seconds(value)),
     "deadlocks": ("deadlocks", lambda value: f"{value:.0f}"),
     "dead": ("dead tuples", lambda value: f"{value:,.0f}"),
     "index": ("index", lambda value: human_bytes(value)),
@@ -126,6 +132,9 @@ class Slice:
             "rate": lambda run: float(figure["per"]) / run["wall"],
             "calls": lambda run: float(figure["per"]) / run["wall"],
             "deadlocks": lambda run: run["deadlocks"],
+            "claim": lambda run: run["claim_ms"],
+            "link": lambda run: run["link_ms"],
+            "link99": lambda run: run["link_ms_99"],
             "slowing": lambda run: run["claim_ms_last"] / run["claim_ms_first"],
         }[figure["what"]]
         found = [values(run) for run in runs]
