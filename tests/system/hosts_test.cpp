@@ -66,6 +66,32 @@ TEST_CASE("a paused host can't bring back an older revision") {
   CHECK(run({"unzip", "-p", second.link("series", "a").string()}).out == "new content");
 }
 
+TEST_CASE("two hosts that share a disk and a name build one at a time, and one takes over from the other at once") {
+  Site first;
+  first.set("run.host", "shared.test");
+  first.add_slow_content("slow.txt");
+  first.publish("series", "a", "slow.txt");
+  Site second(first, "shared.test");
+  second.set("archives.root", '"' + first.store().string() + '"');
+
+  Process building = first.run_until_building();
+  const Result busy = second.run();
+  INFO(busy.text());
+  CHECK(busy.exit_code == 0);
+  CHECK(busy.quiet());
+  CHECK(first.unfinished().size() == 1);
+  CHECK(first.state("series", "a") == "running");
+
+  building.send(SIGKILL);
+  building.wait();
+  REQUIRE(second.run().exit_code == 0);
+  CHECK(second.state("series", "a") == "done");
+  CHECK(fs::exists(first.link("series", "a")));
+  CHECK(first.unfinished().empty());
+  // What it replaces is its own to collect, whoever of them has built it.
+  CHECK(first.sql("SELECT count(DISTINCT instance) FROM zipmodule.build") == "1");
+}
+
 TEST_CASE("what one host has built and not linked before it died is built by the other, and not called damaged") {
   const Site first;
   write_file(first.content("a.txt"), "a");
