@@ -29,6 +29,8 @@ constexpr double k_postponed_seconds = 10;
 // what they might miss.
 constexpr std::chrono::milliseconds k_poll{500};
 constexpr std::chrono::milliseconds k_poll_listening{5'000};
+// How long a run without a lease goes on when the database is away: a restart or a failover should not end one that lingers.
+constexpr double k_away_seconds = 15;
 // How long an answer to when the next job is due is good for: asking costs as much as there are jobs that wait.
 constexpr double k_due_good_seconds = 0.1;
 constexpr std::chrono::milliseconds k_backoff_first{200};
@@ -77,12 +79,14 @@ void Dispatcher::work_loop() {
 template <class Statement>
 auto Dispatcher::with_database(Statement statement) {
   auto pause = k_backoff_first;
+  const Stopwatch away;
   for (;;) {
     try {
       return statement();
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::database || stop_.stop_requested() || !leases_.any_alive()) throw;
-      log::warn("{}; trying again while the leases live", error.what());
+      if (error.kind() != ErrorKind::database || stop_.stop_requested()) throw;
+      if (!leases_.any_alive() && away.seconds() > k_away_seconds) throw;
+      log::warn("{}; trying again", error.what());
     }
     std::unique_lock lock(mutex_);
     arrived_.wait_for(lock, pause, [] { return false; });

@@ -70,7 +70,8 @@ class Dispatcher {
   void require_progress();
   void finished(const Work& work);
 
-  // Calls `statement`, again with growing pauses while the database is away, any lease lives and no stop is requested.
+  // Calls `statement`, again with growing pauses while the database is away and no stop is requested: as long as
+  // any lease lives, and a few seconds in any case.
   template <class Statement>
   auto with_database(Statement statement);
 

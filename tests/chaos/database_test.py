@@ -77,6 +77,23 @@ class Failover(unittest.TestCase):
         self.assertGreaterEqual(attempts["lost"], 1)
         self.assertLessEqual(attempts["lost"], 2)
 
+    def test_a_run_that_lingers_outlasts_a_restart_of_the_server(self):
+        self.worker.configure(linger=60)
+        self.world.publisher.publish(0, 40)
+        run = threading.Thread(target=self.worker.launch)
+        run.start()
+        self.assertTrue(self.world.wait_until_quiet(20))
+        server = self.world.cluster.primary
+        server.stop("immediate")
+        time.sleep(3)
+        server.launch()
+        self.world.publisher.publish(1, 40)
+        self.assertTrue(self.world.wait_until_quiet(20))
+        self.assertTrue(self.worker.end())
+        run.join()
+        self.assertEqual(self.worker.exits, {0: 1}, self.worker.log.read_text(encoding="utf-8"))
+        self.assertEqual(self.attempts(), {"done": 2})
+
     def test_a_standby_that_is_named_first_is_passed_by(self):
         cluster = self.world.cluster
         both = ",".join(str(server.socket) for server in (cluster.primary, cluster.standby))

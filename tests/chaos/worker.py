@@ -153,6 +153,10 @@ class Worker:
         moment = self._moment(at_rename)
         return None if self._signal(signal.SIGKILL) is None else moment
 
+    def end(self):
+        """As an operator ends a run."""
+        return self._signal(signal.SIGTERM) is not None
+
     def stop(self, at_rename=False):
         moment = self._moment(at_rename)
         self._stopped = self._signal(signal.SIGSTOP)
