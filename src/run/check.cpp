@@ -16,6 +16,8 @@
 #include "queue/reader.hpp"
 #include "run/check_database.hpp"
 #include "run/housekeeping.hpp"
+#include "run/metrics.hpp"
+#include "run/ping.hpp"
 #include "run/site.hpp"
 
 namespace zipmodule::run {
@@ -115,6 +117,24 @@ CheckResult check_lock(const config::Config& config) {
       break;
   }
   return {Level::ok, "", fmt::format("{} is held by a run: {}", path.string(), FileLock::holder(path)), {}, {}};
+}
+
+CheckResult check_metrics(const std::filesystem::path& file) {
+  try_metrics(file);
+  if (file.extension() != ".prom") {
+    return {Level::warning,
+            "",
+            fmt::format("{} can be written, but the node exporter reads files that end in .prom only", file.string()),
+            "let the name in run.metrics_file end in .prom",
+            {}};
+  }
+  return {Level::ok, "", fmt::format("{} can be written", file.string()), {}, {}};
+}
+
+// Nobody is called: a ping says that a run began or ended.
+CheckResult check_ping(const std::string& url) {
+  ping_address(url, Signal::start);
+  return {Level::ok, "", fmt::format("runs call {}; nothing was sent now", redacted_ping_url(url)), {}, {}};
 }
 
 // Calls visit(StoredBuild) for all current builds of this store; returns how many.
@@ -219,6 +239,8 @@ std::vector<CheckResult> check(const config::Config& config, bool deep) {
   if (database && store) probe(results, "links", [&] { return check_links(config); });
   if (store) probe(results, "space", [&] { return check_space(config, probed.existing); });
   probe(results, "lock", [&] { return check_lock(config); });
+  if (config.run.metrics_file) probe(results, "metrics", [&] { return check_metrics(*config.run.metrics_file); });
+  if (!config.run.ping_url.empty()) probe(results, "ping", [&] { return check_ping(config.run.ping_url); });
   if (database) probe(results, "queue", [&] { return check_queue(config); });
   if (database) probe(results, "tables", [&] { return check_tables(config); });
   if (database) probe(results, "vacuum", [&] { return check_vacuum(config); });

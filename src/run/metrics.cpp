@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <span>
 
 #include "base/error.hpp"
@@ -113,6 +114,22 @@ void write_metrics(const std::filesystem::path& path, const std::string& text) {
     throw store_error(errno, "write " + temporary);
   if (std::rename(temporary.c_str(), path.c_str()) != 0)
     throw store_error(errno, fmt::format("rename {} to {}", temporary, path.string()));
+}
+
+void try_metrics(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    throw Error(ErrorKind::config, path.string() + " is a folder", "let run.metrics_file name a file in it");
+  // Not a name that ends in .prom: the exporter would read it.
+  std::string temporary = path.string() + ".check.XXXXXX";
+  const Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) {
+    throw Error(ErrorKind::config, fmt::format("create a file beside {}: {}", path.string(), errno_text(errno)),
+                "make its folder, and make it writable for the user that runs zipmodule");
+  }
+  if (::unlink(temporary.c_str()) != 0)
+    throw Error(ErrorKind::config, fmt::format("remove {}: {}", temporary, errno_text(errno)),
+                "remove it by hand, and look who may rename and remove in its folder");
 }
 
 }  // namespace zipmodule::run

@@ -35,4 +35,8 @@ std::string metrics_text(const Metrics& metrics);
 // Throws Error{io, disk_full, store_unwritable}.
 void write_metrics(const std::filesystem::path& path, const std::string& text);
 
+// Whether write_metrics could do so: creates a temporary file beside `path`, under a name of its own so that a run may write
+// meanwhile, and removes it. Throws Error{config}.
+void try_metrics(const std::filesystem::path& path);
+
 }  // namespace zipmodule::run

@@ -161,6 +161,16 @@ TEST_CASE("the table of errors in ARCHITECTURE is that of the code") {
   }
 }
 
+TEST_CASE("the systemd unit lets a run write the metrics file that README names") {
+  const Document readme("README.md");
+  std::smatch named;
+  REQUIRE(std::regex_search(readme.text(), named, std::regex("`run\\.metrics_file: ([^`]+)`")));
+  const std::string unit = read_file(k_source + "cron/zipmodule.service");
+  std::smatch writable;
+  REQUIRE(std::regex_search(unit, writable, std::regex("ReadWritePaths=(.*)")));
+  CHECK_THAT(writable[1].str() + " ", Catch::Contains("-" + fs::path(named[1].str()).parent_path().string() + " "));
+}
+
 TEST_CASE("links and scripts that the documents name are there") {
   static const std::regex k_script("(scripts/[a-z-]+|\\.ci/run)");
   for (const auto* name : {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "sql/README.md"}) {

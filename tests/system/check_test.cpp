@@ -115,5 +115,49 @@ TEST_CASE("a check while a run is at work names the run, and does not keep it fr
   CHECK(site.state("series", "a") == "done");
 }
 
+TEST_CASE("a check tries to write beside run.metrics_file, and leaves nothing there") {
+  Site site;
+  const fs::path folder = site.scratch("metrics");
+  site.set("run.metrics_file", "\"" + (folder / "zipmodule.prom").string() + "\"");
+  const Result missing = site.call({"check"});
+  INFO(missing.text());
+  CHECK(missing.exit_code == 78);
+  CHECK(missing.out.find("FAIL  metrics: ") != std::string::npos);
+  fs::create_directories(folder);
+  CHECK(site.probe("metrics")["level"] == "ok");
+  CHECK(listing(folder).empty());
+  fs::permissions(folder, static_cast<fs::perms>(0555));
+  CHECK(site.call_without_root_rights({"check"}).exit_code == 78);
+  fs::permissions(folder, static_cast<fs::perms>(0755));
+  fs::create_directories(folder / "zipmodule.prom");
+  CHECK(site.probe("metrics")["level"] == "problem");
+}
+
+TEST_CASE("a check warns of a metrics file that the node exporter ignores") {
+  Site site;
+  site.set("run.metrics_file", "\"" + site.scratch("zipmodule.txt").string() + "\"");
+  CHECK(site.probe("metrics")["level"] == "warning");
+  CHECK(site.probe("metrics")["hint"].get<std::string>().find(".prom") != std::string::npos);
+  CHECK(site.call({"check"}).exit_code == 0);
+}
+
+TEST_CASE("a check reads run.ping_url as a ping would, calls nobody, and shows no path") {
+  Site site;
+  site.set("run.ping_url", "http://127.0.0.1:9/secret");  // where nobody listens
+  CHECK(site.probe("ping")["level"] == "ok");
+  site.set("run.ping_url", "http://host:port/secret");
+  const Result result = site.call({"check"});
+  INFO(result.text());
+  CHECK(result.exit_code == 78);
+  CHECK(result.out.find("FAIL  ping: run.ping_url is no address") != std::string::npos);
+  CHECK(result.text().find("secret") == std::string::npos);
+}
+
+TEST_CASE("a check says nothing of metrics and pings that are not configured") {
+  const std::string out = Site().call({"check"}).out;
+  CHECK(out.find("metrics") == std::string::npos);
+  CHECK(out.find("ping") == std::string::npos);
+}
+
 }  // namespace
 }  // namespace zipmodule::test
