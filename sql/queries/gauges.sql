@@ -1,6 +1,7 @@
 -- $1 host, null: all. Returns how many jobs are pending, waiting, running and failed, how long the oldest due and the oldest
--- unbuilt one wait, how long ago the host's last run ended well, null if none did, and when that was. One pass over job,
--- without the builds and texts that status shows; `failed` can have no index, because every commit would have to change it.
+-- unbuilt one wait, how long ago the host's last run ended well, null if none did, when that was, and whether the host ever
+-- ran. One pass over job, without the builds and texts that status shows; `failed` can have no index, because every commit
+-- would have to change it.
 WITH good AS MATERIALIZED (
   SELECT finished_at
   FROM zipmodule.run
@@ -18,7 +19,8 @@ SELECT count(*) FILTER (WHERE pending AND NOT leased AND due_at <= statement_tim
        coalesce(extract(epoch FROM statement_timestamp() - min(pending_since) FILTER (WHERE pending)), 0)::double precision
          AS oldest_pending_seconds,
        extract(epoch FROM statement_timestamp() - (SELECT finished_at FROM good))::double precision AS success_seconds,
-       extract(epoch FROM (SELECT finished_at FROM good))::double precision AS success_at
+       extract(epoch FROM (SELECT finished_at FROM good))::double precision AS success_at,
+       $1::text IS NULL OR EXISTS (SELECT FROM zipmodule.hosts WHERE host = $1) AS host_known
 FROM (
   SELECT pending, due_at, pending_since, built_revision, wanted_revision, cancelled_revision,
          coalesce(lease_until >= statement_timestamp(), false) AS leased

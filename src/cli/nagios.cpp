@@ -50,49 +50,76 @@ const char* word_of(NagiosState state) {
   return "UNKNOWN";
 }
 
+// Whether `warn` could only alert where `crit` does: it would never be seen.
+bool hidden(const NagiosRange& warn, const NagiosRange& crit) {
+  if (warn.inside != crit.inside || (warn.start == crit.start && warn.end == crit.end)) return false;
+  const auto& wide = warn.inside ? crit : warn;
+  const auto& narrow = warn.inside ? warn : crit;
+  return wide.start <= narrow.start && wide.end >= narrow.end;
+}
+
+struct Pair {
+  NagiosRange warn, crit;
+};
+
+// `what` ends the names of both options. The same range twice is one that leaves warnings out.
+Pair parse_pair(const char* what, const std::string& warn, const std::string& crit, NagiosRange::Unit unit) {
+  const std::string warn_option = fmt::format("--warn-{}", what);
+  const std::string crit_option = fmt::format("--crit-{}", what);
+  const Pair pair{NagiosRange::parse(warn_option, warn, unit), NagiosRange::parse(crit_option, crit, unit)};
+  if (hidden(pair.warn, pair.crit)) {
+    throw Error(ErrorKind::usage,
+                fmt::format("{} {} could never warn: {} {} is CRITICAL before", warn_option, warn, crit_option, crit),
+                "give both, the warning the lower limit");
+  }
+  return pair;
+}
+
 // One figure, its limits, and how it is told.
 struct Figure {
   const char* label;  // of the performance data
   const char* unit;
   double value;  // infinity: there is none
-  NagiosRange warn, crit;
+  Pair limits;
   std::string told;
 
   NagiosState state() const {
-    if (crit.alerts(value)) return NagiosState::critical;
-    return warn.alerts(value) ? NagiosState::warning : NagiosState::ok;
+    if (limits.crit.alerts(value)) return NagiosState::critical;
+    return limits.warn.alerts(value) ? NagiosState::warning : NagiosState::ok;
   }
   std::string performance() const {
     if (!std::isfinite(value)) return fmt::format("{}=U", label);
-    return fmt::format("{}={:.0f}{};{};{};0", label, value, unit, warn.text(), crit.text());
+    return fmt::format("{}={:.0f}{};{};{};0", label, value, unit, limits.warn.text(), limits.crit.text());
   }
 };
 
+// libpq's messages have several lines, indented by tabs.
 std::string one_line(const std::string& text) {
-  std::string line = printable(text);
-  // A bar would begin the performance data.
-  std::replace(line.begin(), line.end(), '|', '/');
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  return line;
+  std::string line;
+  for (const char letter : text) {
+    const bool blank = letter == ' ' || letter == '\n' || letter == '\r' || letter == '\t';
+    if (!blank)
+      line += letter == '|' ? '/' : letter;  // a bar would begin the performance data
+    else if (!line.empty() && line.back() != ' ')
+      line += ' ';
+  }
+  if (line.ends_with(' ')) line.pop_back();
+  return printable(line);
 }
 
 std::vector<Figure> figures_of(const queue::Gauges& gauges, const NagiosLimits& limits) {
-  const auto range = [](const char* option, const std::string& text, NagiosRange::Unit unit) {
-    return NagiosRange::parse(option, text, unit);
-  };
   using Unit = NagiosRange::Unit;
   const double run = gauges.success_seconds.value_or(k_infinity);
   return {
-      {"oldest_due", "s", gauges.oldest_due_seconds, range("--warn-age", limits.warn_age, Unit::seconds),
-       range("--crit-age", limits.crit_age, Unit::seconds),
+      {"oldest_due", "s", gauges.oldest_due_seconds, parse_pair("age", limits.warn_age, limits.crit_age, Unit::seconds),
        gauges.due == 0 ? "no job is due"
                        : fmt::format("{} due, the oldest for {}",
                                      human_count(static_cast<std::uint64_t>(gauges.due), "job", "jobs"),
                                      human_duration(gauges.oldest_due_seconds))},
-      {"failed", "", static_cast<double>(gauges.failed), range("--warn-failed", limits.warn_failed, Unit::count),
-       range("--crit-failed", limits.crit_failed, Unit::count), fmt::format("{} failed", gauges.failed)},
-      {"last_run", "s", run, range("--warn-run", limits.warn_run, Unit::seconds),
-       range("--crit-run", limits.crit_run, Unit::seconds),
+      {"failed", "", static_cast<double>(gauges.failed),
+       parse_pair("failed", limits.warn_failed, limits.crit_failed, Unit::count),
+       fmt::format("{} failed", gauges.failed)},
+      {"last_run", "s", run, parse_pair("run", limits.warn_run, limits.crit_run, Unit::seconds),
        std::isfinite(run) ? fmt::format("the last good run ended {} ago", human_duration(run))
                           : std::string("no run has ended well yet")},
   };
@@ -173,7 +200,13 @@ int nagios(const Globals& globals, const NagiosLimits& limits) {
   try {
     nagios_answer({}, limits);  // a slip in the limits is told even where the database is away
     const auto options = ready_connection(globals, "check");
-    return print_answer(nagios_answer(queue::Upkeep(options, k_patience).gauges(limits.host), limits));
+    const auto gauges = queue::Upkeep(options, k_patience).gauges(limits.host);
+    if (!gauges.host_known) {
+      return print_trouble(NagiosState::unknown, fmt::format("no run of a host '{}' is known; --host takes the name in "
+                                                             "run.host, as the view zipmodule.hosts has it",
+                                                             limits.host));
+    }
+    return print_answer(nagios_answer(gauges, limits));
   } catch (const Error& error) {
     const bool away = error.kind() == ErrorKind::database;
     return print_trouble(away ? NagiosState::critical : NagiosState::unknown, error.what());

@@ -39,11 +39,12 @@ struct NagiosAnswer {
   std::string line;  // without newline
 };
 
-// The judgement. Throws Error{usage} for limits that can't be read.
+// The judgement. Throws Error{usage} for limits that can't be read, and for a warning that could only come together with
+// CRITICAL.
 NagiosAnswer nagios_answer(const queue::Gauges& gauges, const NagiosLimits& limits);
 
 // Asks the database, prints the line, returns the exit code. Never throws, and never takes longer than a plugin may: a
-// database that can't be reached is CRITICAL, all other trouble UNKNOWN.
+// database that can't be reached is CRITICAL, all other trouble UNKNOWN, wrong limits and a host that never ran included.
 int nagios(const Globals& globals, const NagiosLimits& limits);
 
 }  // namespace zipmodule::cli

@@ -88,7 +88,12 @@ void add_limits(CLI::App& verb, CLI::Option& nagios_flag, NagiosLimits& limits) 
   add("--crit-failed", limits.crit_failed, "CRITICAL where more are");
   add("--warn-run", limits.warn_run, "WARNING where the last run that ended well ended longer ago");
   add("--crit-run", limits.crit_run, "CRITICAL where it did");
-  verb.add_option("--host", limits.host, "Only this host's runs count")->option_text("NAME [all]")->needs(&nagios_flag);
+  // An empty name, of a variable that was not set, would be all hosts.
+  const auto named = [](const std::string& host) { return std::string(host.empty() ? "must not be empty" : ""); };
+  verb.add_option("--host", limits.host, "Only this host's runs count; UNKNOWN where it never ran")
+      ->check(named)
+      ->option_text("NAME [all]")
+      ->needs(&nagios_flag);
 }
 
 }  // namespace
@@ -104,8 +109,10 @@ void add_check(CLI::App& app, Invocation& invocation) {
   add_limits(*verb, *nagios_flag, arguments->limits);
   verb->callback([&invocation, arguments] {
     invocation.action = [&invocation, arguments] {
-      return arguments->nagios ? nagios(invocation.globals, arguments->limits)
-                               : check(invocation.globals, arguments->deep);
+      if (!arguments->nagios) return check(invocation.globals, arguments->deep);
+      if (invocation.globals.json)
+        throw Error(ErrorKind::usage, "--nagios and --json exclude each other", "see `zipmodule check --help`");
+      return nagios(invocation.globals, arguments->limits);
     };
   });
 }

@@ -67,6 +67,7 @@ Gauges Upkeep::gauges(const std::string& host) {
   gauges.oldest_pending_seconds = row["oldest_pending_seconds"].as<double>();
   gauges.success_seconds = seconds_of(row["success_seconds"]);
   gauges.success_at = seconds_of(row["success_at"]);
+  gauges.host_known = row["host_known"].as<bool>();
   return gauges;
 }
 

@@ -20,6 +20,7 @@ struct Gauges {
   double oldest_pending_seconds = 0;      // since the oldest unbuilt job became pending, also while it waits or runs
   std::optional<double> success_seconds;  // since the last run that ended well; empty: none is known
   std::optional<double> success_at;       // when that was, in seconds since 1970
+  bool host_known = true;                 // whether the host that was asked for ever ran
 };
 
 struct HotTable {

@@ -97,3 +97,28 @@ TEST_CASE("a queue whose runs have never ended well is CRITICAL, and its age unk
   CHECK_THAT(answer.line, Catch::Contains("no run has ended well yet |"));
   CHECK_THAT(answer.line, Catch::Contains("last_run=U "));
 }
+
+TEST_CASE("a warning that could come only together with CRITICAL is a slip in the limits") {
+  const auto refused = [](const std::string& warn, const std::string& crit) {
+    NagiosLimits limits;
+    limits.warn_failed = warn;
+    limits.crit_failed = crit;
+    try {
+      judged(healthy(), limits);
+      return false;
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::usage);
+      CHECK_THAT(error.what(), Catch::Contains("--warn-failed") && Catch::Contains("--crit-failed"));
+      return true;
+    }
+  };
+  CHECK(refused("11", "10"));
+  CHECK(refused("5:", "10:"));
+  CHECK(refused("@2:3", "@1:3"));
+  CHECK(refused("0:20", "5:10"));
+  CHECK_FALSE(refused("10", "10"));
+  CHECK_FALSE(refused("10:", "5:"));
+  CHECK_FALSE(refused("@1:3", "@2:3"));
+  CHECK_FALSE(refused("5:20", "10:30"));
+  CHECK_FALSE(refused("@1:3", "10"));
+}

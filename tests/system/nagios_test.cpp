@@ -88,7 +88,10 @@ TEST_CASE("check --nagios can look at one host's runs") {
   const Site site;
   REQUIRE(site.run().exit_code == 0);
   CHECK(nagios(site, {"--host", "first.test"}).exit_code == 0);
-  CHECK(nagios(site, {"--host", "second.test"}).exit_code == 2);
+  const Result unknown = nagios(site, {"--host", "second.test"});
+  CHECK(unknown.exit_code == 3);
+  CHECK(unknown.out.find("UNKNOWN - no run of a host 'second.test' is known") == 0);
+  CHECK(site.call({"check", "--nagios", "--host", ""}).exit_code == 64);
 }
 
 TEST_CASE("check --nagios tells a database that is away as CRITICAL, and what it can't judge as UNKNOWN") {
@@ -96,19 +99,25 @@ TEST_CASE("check --nagios tells a database that is away as CRITICAL, and what it
   const Result range = nagios(site, {"--warn-age", "soon"});
   CHECK(range.exit_code == 3);
   CHECK(range.out.find("UNKNOWN - --warn-age: 'soon' is no range") == 0);
+  const Result swapped = nagios(site, {"--warn-age", "1h", "--crit-age", "30m"});
+  CHECK(swapped.exit_code == 3);
+  CHECK(swapped.out.find("UNKNOWN - --warn-age") == 0);
   site.set("database.dsn", "\"host=" + site.scratch("no-server").string() + "\"");
   const Result away = nagios(site);
   CHECK(away.exit_code == 2);
   CHECK(away.out.find("CRITICAL - ") == 0);
+  CHECK(away.out.find("\\u{") == std::string::npos);
   site.write_config_text("database: [");
   CHECK(nagios(site).exit_code == 3);
   CHECK(nagios(Site(Site::Schema::none)).exit_code == 3);
 }
 
-TEST_CASE("limits without --nagios are a wrong command line") {
+TEST_CASE("limits without --nagios, and --nagios with --deep or --json, are a wrong command line") {
   const Site site;
   CHECK(site.call({"check", "--warn-age", "5m"}).exit_code == 64);
   CHECK(site.call({"check", "--nagios", "--deep"}).exit_code == 64);
+  CHECK(site.call({"check", "--nagios", "--json"}).exit_code == 64);
+  CHECK(site.call({"--json", "check", "--nagios"}).exit_code == 64);
 }
 
 TEST_CASE("check --nagios and a check of the tables work with a worker's and an operator's rights") {
