@@ -53,4 +53,14 @@ TEST_CASE("README's queries for publishers run with a publisher's rights and fin
   expect_rows(Document("README.md").blocks("run"), "publisher", login);
 }
 
+TEST_CASE("README's table of the view hosts names its columns, in their order") {
+  const Site site;
+  std::string documented;
+  for (const auto& row : Document("README.md").table("column")) {
+    for (const auto& name : code_words(row.at(0))) documented += (documented.empty() ? "" : ",") + name;
+  }
+  CHECK(documented == site.sql("SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
+                               "information_schema.columns WHERE table_schema = 'zipmodule' AND table_name = 'hosts'"));
+}
+
 }  // namespace zipmodule::test
