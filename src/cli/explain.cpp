@@ -116,6 +116,17 @@ void tell_due(const Telling& telling) {
                                        status.wanted_revision, human_duration(telling.job.age_seconds)));
 }
 
+// Hosts are known by their runs: one that has not run yet with its store is none.
+void tell_takers(const Telling& telling) {
+  const auto& job = telling.job;
+  if (job.store_known) return tell_runs(telling);
+  telling.to.why.push_back(fmt::format("It was published for the store '{}', and no host has that store.", job.store));
+  telling.to.next.push_back(
+      fmt::format("No run takes it until one comes with `archives.store: {}` in its configuration, or until it is "
+                  "published for another store or for none.",
+                  job.store));
+}
+
 void tell_pending(const Telling& telling) {
   const auto& status = telling.job.status;
   tell_due(telling);
@@ -130,7 +141,7 @@ void tell_pending(const Telling& telling) {
                                                std::max(*status.queue_position, telling.around.health.pending)));
   }
   tell_current(telling);
-  tell_runs(telling);
+  tell_takers(telling);
   if (status.built_revision < status.wanted_revision) telling.offer("cancel", "drops it");
 }
 
@@ -150,7 +161,7 @@ void tell_waiting(const Telling& telling) {
         fmt::format("It is tried again {} ({}), after {}.", when, status.due_at, tries_text(telling)));
   }
   tell_current(telling);
-  tell_runs(telling);
+  tell_takers(telling);
   telling.offer("retry", "makes it due now");
   telling.offer("cancel", "drops it");
 }

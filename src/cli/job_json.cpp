@@ -53,6 +53,7 @@ Json to_json(const queue::JobDetail& detail) {
   row["lease_left_seconds"] = detail.lease_by.empty() ? Json() : Json(detail.lease_left_seconds);
   row["files"] = json_of(detail.files_json);
   row["on_missing"] = detail.on_missing;
+  row["store"] = or_null(detail.store);
   row["attempts_made"] = Json::array();
   for (const auto& attempt : detail.recent_attempts_json) row["attempts_made"].push_back(json_of(attempt));
   return row;

@@ -70,6 +70,8 @@ std::optional<JobDetail> Reader::detail(const std::string& series, const std::st
     detail.lease_left_seconds = optional_of<double>(row["lease_left_seconds"]).value_or(0);
     detail.files_json = row["files"].c_str();
     detail.on_missing = row["on_missing"].c_str();
+    detail.store = text_or_empty(row["store"]);
+    detail.store_known = row["store_known"].as<bool>();
     for (const auto& attempt : query(transaction, sql::recent_attempts, detail.status.job_id, attempts)) {
       detail.recent_attempts_json.emplace_back(attempt[0].c_str());
     }
@@ -90,6 +92,13 @@ QueueHealth Reader::health() {
   health.last_run_json = text_or_empty(row["last_run"]);
   health.server_version = row["server_version"].as<int>();
   return health;
+}
+
+std::vector<WaitingStore> Reader::stores_without_host() {
+  std::vector<WaitingStore> stores;
+  for (const auto& row : connection_->run(sql::stores_without_host))
+    stores.push_back({row["store"].c_str(), row["jobs"].as<std::uint64_t>()});
+  return stores;
 }
 
 }  // namespace zipmodule::queue

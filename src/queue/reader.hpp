@@ -34,6 +34,8 @@ struct JobDetail {
   double lease_left_seconds = 0;
   std::string files_json;
   std::string on_missing;
+  std::string store;                              // whose hosts are to build it; empty: all hosts
+  bool store_known = true;                        // whether some host has that store, by its newest run
   std::vector<std::string> recent_attempts_json;  // rows of zipmodule.telemetry, all columns, newest first
 };
 
@@ -42,6 +44,11 @@ struct QueueHealth {
   double oldest_due_seconds = 0;  // how long the oldest due job has been waiting
   std::string last_run_json;      // newest row of zipmodule.run, all columns; empty if none
   int server_version = 0;         // e.g. 150018
+};
+
+struct WaitingStore {
+  std::string store;
+  std::uint64_t jobs = 0;
 };
 
 // Not thread-safe. Throws Error{database}, Error{database_setup}.
@@ -55,6 +62,8 @@ class Reader {
                                 std::size_t most = 10'000);
   std::optional<JobDetail> detail(const std::string& series, const std::string& archive, std::size_t attempts = 5);
   QueueHealth health();
+  // Due jobs that nobody will build: published for stores that no host has, by its newest run.
+  std::vector<WaitingStore> stores_without_host();
 
  private:
   std::unique_ptr<Connection> connection_;

@@ -242,6 +242,7 @@ std::vector<CheckResult> check(const config::Config& config, bool deep) {
   if (config.run.metrics_file) probe(results, "metrics", [&] { return check_metrics(*config.run.metrics_file); });
   if (!config.run.ping_url.empty()) probe(results, "ping", [&] { return check_ping(config.run.ping_url); });
   if (database) probe(results, "queue", [&] { return check_queue(config); });
+  if (database) probe(results, "stores", [&] { return check_stores(config); });
   if (database) probe(results, "tables", [&] { return check_tables(config); });
   if (database) probe(results, "vacuum", [&] { return check_vacuum(config); });
   if (database && store) probe(results, "builds", [&] { return check_builds(config, deep); });

@@ -50,6 +50,19 @@ CheckResult check_queue(const config::Config& config) {
   return {Level::ok, "", "no job is late or failed", {}, {}};
 }
 
+CheckResult check_stores(const config::Config& config) {
+  const auto stores = queue::Reader({config.database.dsn, "zipmodule check"}).stores_without_host();
+  if (stores.empty()) return {Level::ok, "", "no due job waits for a store that no host has", {}, {}};
+  std::string names;
+  for (const auto& [store, jobs] : stores)
+    names += fmt::format("{} '{}' ({} {})", names.empty() ? "" : ",", store, jobs, jobs == 1 ? "job" : "jobs");
+  return {Level::warning,
+          "",
+          "due jobs wait for stores that no host has:" + names,
+          "set archives.store on the host that is to build them, or publish them for another store or for none",
+          {}};
+}
+
 CheckResult check_tables(const config::Config& config) {
   const auto table = upkeep_of(config).hot_table();
   const auto detail =

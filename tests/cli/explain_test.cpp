@@ -79,6 +79,16 @@ TEST_CASE("a pending job without any run, or long after the last, points at cron
   CHECK_THAT(explain_text(job_in("pending"), around), Contains("No run was ever recorded"));
 }
 
+TEST_CASE("a job for a store that no host has says so, pending or waiting") {
+  auto job = job_in(GENERATE("pending", "waiting"));
+  job.store = "north";
+  CHECK_THAT(explain_text(job, around_now()), !Contains("north"));
+  job.store_known = false;
+  const auto text = explain_text(job, around_now());
+  CHECK_THAT(text, Contains("published for the store 'north', and no host has that store."));
+  CHECK_THAT(text, Contains("until one comes with `archives.store: north`") && !Contains("The next run takes"));
+}
+
 TEST_CASE("a job that waits after a failure tells the failure, the advice and the time of the next attempt") {
   auto job = job_in("waiting");
   job.status.last_error_kind = "source_missing";

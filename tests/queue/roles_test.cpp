@@ -71,7 +71,8 @@ TEST_CASE("a publisher may publish, cancel, see a status and insert publications
 TEST_CASE("an operator reads, retries and cancels, and changes no row himself") {
   Bench bench;
   const Login login(bench.db, "zipmodule_operator");
-  for (const char* seen : {"job_status", "publication", "telemetry", "telemetry_daily", "telemetry_slowest", "run"}) {
+  for (const char* seen :
+       {"job_status", "publication", "telemetry", "telemetry_daily", "telemetry_slowest", "run", "hosts"}) {
     CHECK(login.may(std::string("SELECT * FROM zipmodule.") + seen));
   }
   CHECK(login.may("SELECT zipmodule.retry('s', 'a')"));
@@ -79,6 +80,7 @@ TEST_CASE("an operator reads, retries and cancels, and changes no row himself") 
   CHECK_FALSE(login.may(k_publish));
   CHECK(Reader(bench.db.options(login.name())).status(std::nullopt, std::nullopt).empty());
   CHECK_FALSE(Reader(bench.db.options(login.name())).detail("s", "a"));
+  CHECK(Reader(bench.db.options(login.name())).stores_without_host().empty());
   CHECK_FALSE(login.may("UPDATE zipmodule.job SET priority = 1"));
   CHECK_FALSE(login.may("DELETE FROM zipmodule.telemetry"));
   CHECK_FALSE(login.may("UPDATE zipmodule.run SET outcome = 'x'"));
@@ -125,6 +127,7 @@ TEST_CASE("a worker's rights suffice for everything a run, a status and an expla
   Reader reader(bench.db.options(login.name()));
   CHECK(reader.detail("s", "a").has_value());
   CHECK(reader.health().server_version > 0);
+  CHECK(reader.stores_without_host().empty());
   Upkeep upkeep(bench.db.options(login.name()));
   CHECK(upkeep.begin(1h));
   CHECK(upkeep.prune_telemetry(24h, 10, [] { return true; }) == 0);

@@ -159,5 +159,28 @@ TEST_CASE("a check says nothing of metrics and pings that are not configured") {
   CHECK(out.find("ping") == std::string::npos);
 }
 
+TEST_CASE("check and explain tell of a job for a store that no host has") {
+  Site site;
+  write_file(site.content("a.txt"), "a");
+  CHECK(site.probe("stores")["level"] == "ok");
+  site.publish("series", "a", "a.txt", "store => 'north'");
+  REQUIRE(site.run().exit_code == 0);
+  CHECK(site.state("series", "a") == "pending");
+  CHECK(site.probe("stores")["level"] == "warning");
+  CHECK(detail_of(site, "stores").find("'north' (1 job)") != std::string::npos);
+  CHECK(site.call({"check"}).exit_code == 0);
+  const std::string told = site.call({"explain", "series", "a"}).out;
+  INFO(told);
+  CHECK(told.find("the store 'north'") != std::string::npos);
+
+  Site north(site, "north.test");
+  north.set("archives.store", "north");
+  REQUIRE(north.run().exit_code == 0);
+  CHECK(site.state("series", "a") == "done");
+  site.publish("series", "a", "a.txt", "store => 'north'");
+  CHECK(site.probe("stores")["level"] == "ok");
+  CHECK(site.call({"explain", "series", "a"}).out.find("no host") == std::string::npos);
+}
+
 }  // namespace
 }  // namespace zipmodule::test

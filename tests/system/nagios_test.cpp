@@ -129,7 +129,7 @@ TEST_CASE("check --nagios and a check of the tables work with a worker's and an 
     site.set("database.dsn", "\"host='" + site.database().server().host + "' user=" + login +
                                  " dbname=" + site.database().name() + "\"");
     CHECK(nagios(site).exit_code == 0);
-    for (const auto* name : {"queue", "tables", "vacuum"}) CHECK(site.probe(name)["level"] == "ok");
+    for (const auto* name : {"queue", "stores", "tables", "vacuum"}) CHECK(site.probe(name)["level"] == "ok");
     site.sql("DROP ROLE " + login);
   }
 }
