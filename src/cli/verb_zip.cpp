@@ -84,19 +84,22 @@ void add_zip(CLI::App& app, Invocation& invocation) {
   verb->add_option("PATH", arguments->request.paths, "Files and folders; 'dir/' is what is in the folder, without it")
       ->required()
       ->type_name("");
-  verb->add_option("--level", arguments->level, "store, fast, balanced or small")
+  verb->add_option("--level", arguments->level,
+                   "store, fast, balanced or small; entries copied from the base stay as they are")
       ->check(CLI::IsMember({"store", "fast", "balanced", "small"}))
       ->option_text("LEVEL [balanced]");
   verb->add_option("--threads", arguments->threads, "Threads; the archive is the same with any number")
       ->check(CLI::Range(1, 1024))
       ->option_text("N [all processors]");
-  verb->add_option("--base", arguments->base, "An older archive: entries unchanged since are copied from it")
+  verb->add_option("--base", arguments->base,
+                   "An older archive: entries whose size and time are unchanged are copied from it.\n"
+                   "Most of its data is trusted, unless --verify-reuse is always")
       ->option_text("OLD.zip");
-  verb->add_flag(
-          "--verify-reuse{always}", arguments->verify_reuse,
-          "Read all that is copied from the base again and compare it with its CRC; --verify-reuse=never or =sample "
-          "(one entry in 32, the default)")
-      ->check(CLI::IsMember({"never", "sample", "always"}));
+  verb->add_option("--verify-reuse", arguments->verify_reuse,
+                   "What is copied from the base is read again and compared with its CRC: never, one entry\n"
+                   "in 32 (sample), or always; what another program wrote always is")
+      ->check(CLI::IsMember({"never", "sample", "always"}))
+      ->option_text("HOW [sample]");
   verb->add_option(
           "--align", arguments->align,
           "auto: where the file system can share blocks between files, large stored entries begin at one; or off")

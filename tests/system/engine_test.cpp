@@ -84,6 +84,21 @@ TEST_CASE("an archive made over an old one equals one made from scratch") {
   CHECK((read_file(dir / "reused.zip") == read_file(dir / "fresh.zip")));
 }
 
+TEST_CASE("--verify-reuse takes a word behind a blank, as the other options do") {
+  const TempDir dir;
+  add_tree(dir);
+  REQUIRE(zipmodule(dir, {"zip", "old.zip", "in/tree"}).exit_code == 0);
+  for (const auto* how : {"never", "sample", "always"}) {
+    const Result result = zipmodule(dir, {"zip", "--base", "old.zip", "--verify-reuse", how, "new.zip", "in/tree"});
+    INFO(result.text());
+    CHECK(result.exit_code == 0);
+    CHECK((read_file(dir / "new.zip") == read_file(dir / "old.zip")));
+  }
+  CHECK(zipmodule(dir, {"zip", "new.zip", "in/tree", "--verify-reuse=often"}).exit_code == 64);
+  const std::string help = zipmodule(dir, {"zip", "--help"}).out;
+  CHECK(help.find("--verify-reuse HOW [sample]") != std::string::npos);
+}
+
 TEST_CASE("inspect finds a changed byte and a cut end") {
   const TempDir dir;
   add_tree(dir);
