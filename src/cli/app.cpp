@@ -43,7 +43,7 @@ constexpr auto k_verbs = std::to_array<AddVerb>({
 constexpr const char* k_footer =
     "Every verb also takes --config FILE, --json, -v and --version, before or after its name.\n"
     "Exit codes: 0 done or nothing to do, 1 some job failed, 64 usage, 69 database unreachable,\n"
-    "73 store can't be written, 74 I/O error, 75 lock held, 78 configuration.";
+    "70 a bug, 73 store can't be written, 74 I/O error, 75 lock held, 78 configuration.";
 
 void add_globals(CLI::App& app, Globals& globals) {
   globals.config_file = "/etc/zipmodule/zipmodule.yaml";

@@ -40,7 +40,9 @@ int prune(const Globals& globals, bool tables_only) {
 void add_prune(CLI::App& app, Invocation& invocation) {
   auto* verb = app.add_subcommand("prune", "Remove old telemetry, runs and replaced builds, as runs do every hour");
   auto tables_only = std::make_shared<bool>(false);
-  verb->add_flag("--tables", *tables_only, "Only the database's rows: needs no store and an operator's rights");
+  verb->add_flag(
+      "--tables", *tables_only,
+      "Only the database's rows: needs an operator's rights and no store, but the configuration with its keep.*");
   verb->callback([&invocation, tables_only] {
     invocation.action = [&invocation, tables_only] { return prune(invocation.globals, *tables_only); };
   });

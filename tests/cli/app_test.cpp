@@ -108,6 +108,10 @@ TEST_CASE("a wrong command line exits 64 and says what is wrong on stderr alone"
   }
 }
 
+TEST_CASE("the help of prune says that --tables needs the configuration, too") {
+  CHECK_THAT(call({"prune", "--help"}).out, Contains("the configuration with its keep.*"));
+}
+
 TEST_CASE("help and version go to stdout and exit 0, before and after the verb") {
   CHECK(call({"--version"}).out == call({"status", "--version"}).out);
   CHECK_THAT(call({"--version"}).out, StartsWith("zipmodule "));

@@ -130,6 +130,15 @@ TEST_CASE("README explains every kind of error and every exit code") {
   }
 }
 
+TEST_CASE("--help names every exit code") {
+  const std::string help = run({ZIPMODULE_BINARY_DIR "/zipmodule", "--help"}).out;
+  const std::string codes = help.substr(help.find("Exit codes:"));
+  for (const auto& traits : all_kinds()) {
+    INFO(traits.exit_code);
+    CHECK(std::regex_search(codes, std::regex(fmt::format("[ \n]{} ", traits.exit_code))));
+  }
+}
+
 TEST_CASE("README says of every kind of error whether it is tried again") {
   std::map<std::string, std::string> again;
   for (const auto& row : Document("README.md").table("kind")) {
