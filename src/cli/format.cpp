@@ -65,6 +65,8 @@ std::string size_text(std::uint64_t bytes) {
 
 std::string duration_text(std::chrono::seconds duration) {
   const auto seconds = duration.count();
+  // One day is 24h, as people say it.
+  if (seconds > 86'400 && seconds % 86'400 == 0) return fmt::format("{}d", seconds / 86'400);
   if (seconds != 0 && seconds % 3600 == 0) return fmt::format("{}h", seconds / 3600);
   if (seconds != 0 && seconds % 60 == 0) return fmt::format("{}m", seconds / 60);
   return fmt::format("{}s", seconds);

@@ -17,7 +17,7 @@ std::string human_count(std::uint64_t count, std::string_view singular, std::str
 
 // The exact value in the configuration's own notation, so that it can be written back.
 std::string size_text(std::uint64_t bytes);                // "256MiB", "1000"
-std::string duration_text(std::chrono::seconds duration);  // "24h", "90s"
+std::string duration_text(std::chrono::seconds duration);  // "400d", "24h", "90s"
 
 using zipmodule::display_width;
 using zipmodule::printable;

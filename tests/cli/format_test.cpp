@@ -36,6 +36,8 @@ TEST_CASE("sizes and durations are written back exactly") {
   CHECK(size_text(0) == "0");
   CHECK(size_text(10'000'001) == "10000001");
   CHECK(duration_text(24h) == "24h");
+  CHECK(duration_text(9600h) == "400d");
+  CHECK(duration_text(60h) == "60h");
   CHECK(duration_text(0s) == "0s");
   CHECK(duration_text(90s) == "90s");
 }
