@@ -73,6 +73,22 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& failure) {
   return fmt::format("unknown verb '{}'{}", *word, meant ? fmt::format("; did you mean '{}'?", *meant) : "");
 }
 
+// The arguments, last first, as CLI11 takes them. --verify-reuse may stand alone; to an option that may, CLI11 gives no word
+// behind a blank, so what can only be its word is joined to it.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (int i = argc - 1; i > 0; --i) {
+    const std::string_view argument = argv[i];
+    const bool its_word = argument == "--verify-reuse" && !arguments.empty() &&
+                          (arguments.back() == "never" || arguments.back() == "sample" || arguments.back() == "always");
+    if (its_word)
+      arguments.back().insert(0, "--verify-reuse=");
+    else
+      arguments.emplace_back(argument);
+  }
+  return arguments;
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Builds download archives that were published through PostgreSQL.", "zipmodule");
   Invocation invocation;
@@ -82,7 +98,7 @@ int parse_and_run(int argc, char** argv) {
   add_globals(app, invocation.globals);
   for (const AddVerb add : k_verbs) add(app, invocation);
   try {
-    app.parse(argc, argv);
+    app.parse(arguments_of(argc, argv));
   } catch (const CLI::CallForHelp&) {
     print(app.help());
     return 0;

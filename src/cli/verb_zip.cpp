@@ -95,11 +95,11 @@ void add_zip(CLI::App& app, Invocation& invocation) {
                    "An older archive: entries whose size and time are unchanged are copied from it.\n"
                    "Most of its data is trusted, unless --verify-reuse is always")
       ->option_text("OLD.zip");
-  verb->add_option("--verify-reuse", arguments->verify_reuse,
-                   "What is copied from the base is read again and compared with its CRC: never, one entry\n"
-                   "in 32 (sample), or always; what another program wrote always is")
+  verb->add_flag("--verify-reuse{always}", arguments->verify_reuse,
+                 "What is copied from the base is read again and compared with its CRC: never, one entry\n"
+                 "in 32 (sample), or always, which is what no word means; what another program wrote always is")
       ->check(CLI::IsMember({"never", "sample", "always"}))
-      ->option_text("HOW [sample]");
+      ->option_text("[HOW]");
   verb->add_option(
           "--align", arguments->align,
           "auto: where the file system can share blocks between files, large stored entries begin at one; or off")
