@@ -36,12 +36,14 @@ std::string quoted(const std::string& value) {
   return text + "'";
 }
 
-// The session as all statements expect it.
+// The session as all statements expect it. Names of ours are qualified; without a search_path, nobody else's operator or
+// function can take the place of the server's own, whoever may create some in the schema public.
 constexpr const char* k_session =
-    "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c default_transaction_isolation=read\\ committed";
+    "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c default_transaction_isolation=read\\ committed "
+    "-c search_path=pg_catalog,pg_temp";
 constexpr const char* k_session_in_transaction =
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; "
-    "SET LOCAL IntervalStyle = 'postgres'";
+    "SET LOCAL IntervalStyle = 'postgres'; SET LOCAL search_path = pg_catalog, pg_temp";
 // Means nothing to the server; tells whether start options came through to it.
 constexpr const char* k_mark = " -c zipmodule.session=set";
 constexpr const char* k_read_mark = "SELECT coalesce(current_setting('zipmodule.session', true), '') = 'set'";

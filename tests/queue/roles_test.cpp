@@ -214,3 +214,23 @@ TEST_CASE("the owner of a database may migrate it without being a superuser, onc
   db.sql("GRANT CREATE ON DATABASE " + db.name() + " TO " + login.name());
   CHECK(static_cast<int>(migrate(db.options(login.name()), false).size()) == known_schema_version());
 }
+
+TEST_CASE("what somebody creates in the schema public takes no part in a worker's statements") {
+  Bench bench;
+  bench.db.sql(
+      "CREATE FUNCTION public.evil(integer, integer) RETURNS double precision LANGUAGE plpgsql AS $$ BEGIN "
+      "RAISE 'evil was called'; END $$; "
+      "CREATE OPERATOR public.^ (LEFTARG = integer, RIGHTARG = integer, FUNCTION = public.evil); "
+      "CREATE FUNCTION public.format(text, text, timestamptz) RETURNS text LANGUAGE plpgsql AS $$ BEGIN "
+      "RAISE 'evil was called'; END $$; "
+      "CREATE FUNCTION public.pg_advisory_xact_lock(integer) RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
+      "RAISE 'evil was called'; END $$;");
+  bench.publish("a");
+  const Lease lease = bench.claim_one().lease;
+  CHECK_NOTHROW(bench.worker.fail(bench.run, {failure_of(lease)}));
+  bench.make_due();
+  bench.claim_one();
+  bench.let_leases_expire();
+  CHECK_NOTHROW(bench.worker.claim(bench.run, 1));
+  CHECK_NOTHROW(migrate(bench.db.options(), false));
+}
