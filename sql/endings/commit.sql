@@ -1,9 +1,11 @@
 -- beside: instance. A revision that an earlier call has stored with the same build_id is held as well: then only the answer
 -- to that call was lost. The build may be the job's current one, where nothing has changed since: it is of the new revision
--- then. One that was current once and is no longer is nobody's: an audit has found it damaged meanwhile.
+-- then. One that was current once and is no longer is nobody's: an audit has found it damaged meanwhile, and made the job
+-- due; the lease ends.
 , judged AS MATERIALIZED (
   SELECT item.*,
          mine,
+         item.leased AND NOT mine AND item.revision > item.built_revision AS useless,
          mine OR known.revision = item.revision IS TRUE AS held,
          CASE
            WHEN mine OR known.revision = item.revision THEN 'done'
@@ -20,6 +22,11 @@
            AND item.revision > item.built_revision
            AND (known.revision IS NULL OR item.build_id = item.current_build IS TRUE)
   ) AS ours(mine)
+), freed AS (
+  UPDATE zipmodule.job
+  SET lease_until = NULL, progress = 0
+  FROM judged
+  WHERE useless AND job.job_id = judged.job_id
 ), retired AS (
   UPDATE zipmodule.build
   SET retired_at = statement_timestamp()

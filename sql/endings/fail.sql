@@ -15,7 +15,7 @@
   FROM given
   CROSS JOIN item
   CROSS JOIN LATERAL (
-    SELECT item.revision = item.wanted_revision OR item.revision <= item.built_revision,
+    SELECT item.revision = item.wanted_revision,
            item.attempts + CASE WHEN item.counts AND item.revision = item.wanted_revision THEN 1 ELSE 0 END
   ) AS newest_of(is_it, tries)
   CROSS JOIN LATERAL (

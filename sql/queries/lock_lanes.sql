@@ -1,2 +1,3 @@
--- Claims of workers that cap their lanes follow one another: until the end of the transaction.
-SELECT pg_advisory_xact_lock(hashtextextended('zipmodule.lane_lease', 0))
+-- Claims of workers that cap their lanes follow one another: until the end of the transaction. A row, because anybody may take
+-- an advisory lock.
+SELECT FROM zipmodule.lane_lock FOR UPDATE

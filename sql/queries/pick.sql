@@ -1,5 +1,6 @@
 -- $1 most, $2 store, $3 lanes that are full. Locks and returns due jobs, best first, from the beginning of the queue.
-SELECT job_id, priority, turn, lane, lease_until IS NOT NULL AS expired
+SELECT job_id, priority, turn, lane, lease_until IS NOT NULL AS expired,
+       extract(epoch FROM clock_timestamp() - statement_timestamp()) AS seconds  -- until it was found
 FROM zipmodule.job
 WHERE pending
   AND due_at <= statement_timestamp()

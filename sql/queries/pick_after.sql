@@ -1,6 +1,7 @@
 -- $1 most, $2 store, $3 lanes that are full, $4 priority, $5 turn, $6 job_id. The same of one priority, behind that job: what
 -- was served before, and is kept by transactions older than that, is not stepped over again.
-SELECT job_id, priority, turn, lane, lease_until IS NOT NULL AS expired
+SELECT job_id, priority, turn, lane, lease_until IS NOT NULL AS expired,
+       extract(epoch FROM clock_timestamp() - statement_timestamp()) AS seconds  -- until it was found
 FROM zipmodule.job
 WHERE pending
   AND due_at <= statement_timestamp()

@@ -93,6 +93,10 @@ CREATE TABLE zipmodule.lane_lease (
   lane   text NOT NULL
 );
 
+-- The row that claims of such workers lock, one after the other.
+CREATE TABLE zipmodule.lane_lock (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row));
+INSERT INTO zipmodule.lane_lock DEFAULT VALUES;
+
 -- One row per immutable file in an archive store.
 CREATE TABLE zipmodule.build (
   build_id    text PRIMARY KEY CHECK (octet_length(build_id) = 32),  -- lowercase hex digits
@@ -108,9 +112,10 @@ CREATE TABLE zipmodule.build (
   retired_at  timestamptz,                          -- null: current
   deleting_at timestamptz                           -- its file is being removed
 );
-CREATE INDEX build_retired ON zipmodule.build (retired_at) WHERE retired_at IS NOT NULL;
+CREATE INDEX build_retired ON zipmodule.build (instance, retired_at) WHERE retired_at IS NOT NULL;
 
--- A job that somebody removes takes its builds along; their files are swept as orphans. Not by a foreign key: its check of
+-- A job that somebody removes takes its builds along; their files are swept as orphans after a run that did not end by itself,
+-- and its public link is for whoever removed it to remove. Not by a foreign key: its check of
 -- every new build was a sixth of a commit.
 CREATE FUNCTION zipmodule.job_gone() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

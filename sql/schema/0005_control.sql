@@ -6,6 +6,9 @@ BEGIN
   UPDATE zipmodule.job
   SET cancelled_revision = job.wanted_revision,
       pending = job.built_revision > job.linked_revision,
+      -- A link does not wait for the quiet time of what was taken back.
+      due_at = CASE WHEN job.built_revision > job.linked_revision THEN least(job.due_at, statement_timestamp())
+                    ELSE job.due_at END,
       lease_until = CASE WHEN job.built_revision > job.linked_revision AND job.lease_revision = job.built_revision
                          THEN job.lease_until END
   WHERE job.series = cancel.series

@@ -41,6 +41,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.build TO zipmodule_worker;
 GRANT SELECT, INSERT ON zipmodule.telemetry TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE ON zipmodule.run, zipmodule.instance TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.lane_lease TO zipmodule_worker;
+GRANT SELECT, UPDATE ON zipmodule.lane_lock TO zipmodule_worker;
 GRANT SELECT, UPDATE ON SEQUENCE zipmodule.served_low, zipmodule.served_normal, zipmodule.served_high TO zipmodule_worker;
 GRANT EXECUTE ON FUNCTION zipmodule.next_turn(text, integer) TO zipmodule_worker;
 GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.job_facts, zipmodule.hosts TO zipmodule_worker;

@@ -8,9 +8,10 @@ CREATE TABLE zipmodule.upkeep (
 INSERT INTO zipmodule.upkeep DEFAULT VALUES;
 
 -- Looks at the next `most` attempts behind the id `after`, removes those that ended longer ago than `keep`, and returns the
--- last id looked at, null where there was none, and how many went. Ids rise with time: whoever goes on from there until none
--- goes never reads what is newer, nor again what is dead.
-CREATE FUNCTION zipmodule.prune_telemetry(keep interval, after bigint, most integer, OUT last bigint, OUT pruned bigint)
+-- last id looked at, null where there was none, how many went, and whether it is done: nothing was left, or none went and
+-- some were newer. Ids rise with time: whoever goes on from there until it is done never reads all that is newer, nor again what is dead.
+CREATE FUNCTION zipmodule.prune_telemetry(keep interval, after bigint, most integer, OUT last bigint, OUT pruned bigint,
+                                          OUT done boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF keep IS NULL OR keep < '0' THEN PERFORM zipmodule.refuse('keep: must not be null or negative'); END IF;
@@ -22,12 +23,16 @@ BEGIN
     WHERE telemetry.id = part.id AND part.finished_at < statement_timestamp() - prune_telemetry.keep
     RETURNING telemetry.id
   )
-  SELECT max(part.id), (SELECT count(*) FROM gone) INTO prune_telemetry.last, prune_telemetry.pruned FROM part;
+  SELECT max(part.id), (SELECT count(*) FROM gone),
+         count(*) = 0 OR (bool_or(part.finished_at >= statement_timestamp() - prune_telemetry.keep) AND NOT EXISTS (SELECT FROM gone))
+  INTO prune_telemetry.last, prune_telemetry.pruned, prune_telemetry.done
+  FROM part;
 END
 $$;
 
 -- The same for runs. The newest of each instance stays, as prune() leaves it.
-CREATE FUNCTION zipmodule.prune_runs(keep interval, after bigint, most integer, OUT last bigint, OUT pruned bigint)
+CREATE FUNCTION zipmodule.prune_runs(keep interval, after bigint, most integer, OUT last bigint, OUT pruned bigint,
+                                          OUT done boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF keep IS NULL OR keep < '0' THEN PERFORM zipmodule.refuse('keep: must not be null or negative'); END IF;
@@ -45,7 +50,10 @@ BEGIN
       AND EXISTS (SELECT FROM zipmodule.run AS newer WHERE newer.instance = part.instance AND newer.run_id > part.run_id)
     RETURNING run.run_id
   )
-  SELECT max(part.run_id), (SELECT count(*) FROM gone) INTO prune_runs.last, prune_runs.pruned FROM part;
+  SELECT max(part.run_id), (SELECT count(*) FROM gone),
+         count(*) = 0 OR (bool_or(part.ended_at >= statement_timestamp() - prune_runs.keep) AND NOT EXISTS (SELECT FROM gone))
+  INTO prune_runs.last, prune_runs.pruned, prune_runs.done
+  FROM part;
 END
 $$;
 

@@ -13,10 +13,12 @@ namespace zipmodule::queue {
 namespace {
 
 constexpr unsigned k_oldest_every = 8;
-// A sweep for more of the same may follow when so many times its own duration have passed, and has to when this long has.
-constexpr double k_sweep_share = 20;
-constexpr double k_cheap_sweep_seconds = 0.005;  // may always follow
-constexpr double k_sweep_at_least_every = 1;
+// A query that has wasted time may follow when so many times that has passed; one that wasted no more than this, always.
+constexpr double k_rest = 20;
+constexpr double k_no_waste_seconds = 0.003;
+constexpr double k_row_seconds = 20e-6;  // what a row costs that is taken
+// So many priorities at once are remembered: each is asked for by itself.
+constexpr std::size_t k_most_marks = 8;
 
 }  // namespace
 
@@ -48,8 +50,8 @@ class Claimer::Picks {
                                       array_literal(full_), parameters...);
       for (const auto& row : rows) {
         if (taken.size() == most) break;
-        Pick pick{row[0].as<std::int64_t>(), row[1].as<int>(), row[2].as<std::int64_t>(), row[3].c_str(),
-                  row[4].as<bool>()};
+        Pick pick{row[0].as<std::int64_t>(), row[1].as<int>(),   row[2].as<std::int64_t>(), row[3].c_str(),
+                  row[4].as<bool>(),         row[5].as<double>()};
         if (known_.count(pick.job_id) != 0) continue;
         if (!pick.expired && !count(pick.lane)) {
           again = true;
@@ -82,40 +84,57 @@ class Claimer::Picks {
   std::vector<std::string> full_;
 };
 
+bool Claimer::Budget::allows() const noexcept {
+  return wasted_seconds_ <= k_no_waste_seconds || since_.seconds() >= k_rest * wasted_seconds_;
+}
+
+void Claimer::Budget::spend(const std::vector<Pick>& taken, double seconds) noexcept {
+  // The server's own time, where it tells: the way to it is no waste.
+  const double found = taken.empty() ? seconds : taken.back().seconds;
+  wasted_seconds_ = found - k_row_seconds * static_cast<double>(taken.size());
+  since_ = Stopwatch();
+}
+
 void Claimer::remember(const std::vector<Pick>& picked) {
   for (const Pick& pick : picked) {
     auto& mark = marks_[pick.priority];
     mark = std::max(mark, Mark{pick.turn, pick.job_id});
   }
+  if (marks_.size() > k_most_marks) marks_.clear();
 }
 
 void Claimer::sweep(Picks& picks) {
   const Stopwatch watch;
-  remember(picks.pick(picks.missing(), sql::pick));
-  sweep_seconds_ = watch.seconds();
-  since_sweep_.emplace();
+  const auto taken = picks.pick(picks.missing(), sql::pick);
+  sweeps_.spend(taken, watch.seconds());
+  remember(taken);
 }
 
 void Claimer::pick_behind_marks(Picks& picks) {
+  std::vector<Pick> taken;
+  const auto take = [&](const std::vector<Pick>& more) { taken.insert(taken.end(), more.begin(), more.end()); };
+  if (!marks_.empty()) take(picks.pick(picks.missing(), sql::pick_above, marks_.begin()->first));
   for (const auto& [priority, mark] : marks_) {
     if (picks.missing() == 0) break;
-    remember(picks.pick(picks.missing(), sql::pick_after, priority, mark.first, mark.second));
+    take(picks.pick(picks.missing(), sql::pick_after, priority, mark.first, mark.second));
   }
+  remember(taken);
 }
 
 std::vector<ClaimedJob> Claimer::claim(pqxx::work& transaction, std::int64_t run_id, std::size_t most, bool& ended) {
   ended = false;
   Picks picks(transaction, options_, most);
   std::size_t oldest = 0;
-  if (++picks_to_oldest_ >= k_oldest_every) {
+  if (++picks_to_oldest_ >= k_oldest_every && oldest_.allows()) {
     picks_to_oldest_ = 0;
-    oldest = picks.pick(1, sql::pick_oldest).size();
+    const Stopwatch watch;
+    const auto taken = picks.pick(1, sql::pick_oldest);
+    oldest = taken.size();
+    oldest_.spend(taken, watch.seconds());
   }
-  const double rested = since_sweep_ ? since_sweep_->seconds() : k_sweep_at_least_every;
-  const bool may_sweep = sweep_seconds_ < k_cheap_sweep_seconds || rested >= k_sweep_share * sweep_seconds_;
-  if (!may_sweep || rested < k_sweep_at_least_every) pick_behind_marks(picks);
+  if (!sweeps_.allows()) pick_behind_marks(picks);
   // An empty answer has to be certain.
-  if (picks.missing() > 0 && (may_sweep || picks.picked().empty())) sweep(picks);
+  if (picks.missing() > 0 && (sweeps_.allows() || picks.picked().empty())) sweep(picks);
 
   std::vector<std::int64_t> claimable;
   std::vector<std::int64_t> expired;

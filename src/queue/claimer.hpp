@@ -19,10 +19,12 @@ namespace zipmodule::queue {
 // Picks in the order of the queue: priority, then turn; but one pick in eight takes what has waited longest, so that
 // nothing starves behind a flood of higher priority.
 //
-// A pick begins behind the turns that were served before. What lies there is left of the past, and is stepped over row by
-// row for as long as some old transaction may still see it; a queue under such a transaction would become slower with every
-// job. Jobs that stay behind (tried again, waiting, locked when they were passed) are found by sweeps from the beginning:
-// before an answer that there is nothing, and else in a twentieth of the time at most. Not thread-safe.
+// A pick is a sweep from the beginning of the queue. Rows that wait for their time are stepped over there, and what was
+// served for as long as some old transaction may still see it: under such a transaction the queue would become slower with
+// every job. So sweeps that waste time are made in a twentieth of it at most, and before an answer that there is nothing.
+// Picks in between take what is more urgent than all that was served, and begin behind what was served last of each
+// priority; jobs that stayed behind that (tried again, waiting, locked when they were passed) are left to the next sweep.
+// Not thread-safe.
 class Claimer {
  public:
   // `options` must outlive it.
@@ -39,6 +41,17 @@ class Claimer {
     std::int64_t turn = 0;
     std::string lane;
     bool expired = false;
+    double seconds = 0;  // that the server took until it was found
+  };
+  // Of a query that steps over what it can't take.
+  class Budget {
+   public:
+    bool allows() const noexcept;
+    void spend(const std::vector<Pick>& taken, double seconds) noexcept;  // seconds: of the whole query
+
+   private:
+    double wasted_seconds_ = 0;  // by the last one
+    Stopwatch since_;
   };
   using Mark = std::pair<std::int64_t, std::int64_t>;  // turn, job_id
   class Picks;
@@ -50,8 +63,8 @@ class Claimer {
   const WorkerOptions& options_;
   std::map<int, Mark, std::greater<>> marks_;  // the last job served in order, by priority
   unsigned picks_to_oldest_ = 0;
-  std::optional<Stopwatch> since_sweep_;
-  double sweep_seconds_ = 0;  // of the last one
+  Budget oldest_;
+  Budget sweeps_;
 };
 
 }  // namespace zipmodule::queue

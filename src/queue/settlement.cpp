@@ -28,15 +28,13 @@ std::vector<Ended> end_locked(pqxx::work& transaction, const std::vector<Item>& 
   return ended;
 }
 
-std::unordered_set<std::int64_t> lock_free_jobs(pqxx::work& transaction, const std::vector<Item>& batch) {
+std::unordered_set<std::int64_t> jobs_of(pqxx::work& transaction, const char* sql, const std::vector<Item>& batch) {
   std::vector<std::int64_t> jobs;
   jobs.reserve(batch.size());
   for (const auto& item : batch) jobs.push_back(item.attempt.lease.job_id);
-  std::unordered_set<std::int64_t> locked;
-  for (const auto& row : query(transaction, sql::lock_free_jobs, array_literal(jobs))) {
-    locked.insert(row[0].as<std::int64_t>());
-  }
-  return locked;
+  std::unordered_set<std::int64_t> found;
+  for (const auto& row : query(transaction, sql, array_literal(jobs))) found.insert(row[0].as<std::int64_t>());
+  return found;
 }
 
 }  // namespace
@@ -47,12 +45,20 @@ Settled settle(Connection& connection, std::vector<Item> batch, const Ending& en
   if (batch.empty()) return settled;
   for (std::size_t i = 0; i < batch.size(); ++i) batch[i].i = i;
   const auto ended = connection.transact([&](pqxx::work& transaction) {
-    const auto locked = lock_free_jobs(transaction, batch);
+    const auto locked = jobs_of(transaction, sql::lock_free_jobs, batch);
     std::vector<Item> free;
+    std::vector<Item> others;
     for (auto& item : batch) {
-      if (locked.contains(item.attempt.lease.job_id)) free.push_back(std::move(item));
+      (locked.contains(item.attempt.lease.job_id) ? free : others).push_back(std::move(item));
     }
-    return end_locked(transaction, free, ending, recorder);
+    auto ends = end_locked(transaction, free, ending, recorder);
+    if (others.empty()) return ends;
+    // Nobody has locked what is not there.
+    const auto gone = jobs_of(transaction, sql::gone_jobs, others);
+    for (const auto& item : others) {
+      if (gone.contains(item.attempt.lease.job_id)) ends.push_back({item.i, false});
+    }
+    return ends;
   });
   for (const Ended& one : ended) {
     settled.held[one.i] = one.held;

@@ -38,10 +38,8 @@ std::uint64_t Upkeep::prune(const char* statement, std::chrono::seconds keep, st
   std::int64_t last = 0;
   while (go_on()) {
     const auto row = ask(*connection_, patience_, statement, keep.count(), last, batch)[0];
-    const auto gone = row["pruned"].as<std::uint64_t>();
-    pruned += gone;
-    // Ids rise with time: behind a batch in which nothing was old enough, nothing is.
-    if (gone == 0) break;
+    pruned += row["pruned"].as<std::uint64_t>();
+    if (row["done"].as<bool>()) break;
     last = row["last"].as<std::int64_t>();
   }
   return pruned;

@@ -32,7 +32,9 @@ constexpr std::chrono::milliseconds k_poll_listening{5'000};
 // How long a run without a lease goes on when the database is away: a restart or a failover should not end one that lingers.
 constexpr double k_away_seconds = 15;
 // How long an answer to when the next job is due is good for: asking costs as much as there are jobs that wait.
+// An answer that was slow is good for twenty times its own time.
 constexpr double k_due_good_seconds = 0.1;
+constexpr double k_due_good_times = 20;
 constexpr std::chrono::milliseconds k_backoff_first{200};
 constexpr std::chrono::milliseconds k_backoff_most{5'000};
 
@@ -89,7 +91,7 @@ auto Dispatcher::with_database(Statement statement) {
       log::warn("{}; trying again", error.what());
     }
     std::unique_lock lock(mutex_);
-    arrived_.wait_for(lock, pause, [] { return false; });
+    arrived_.wait_for(lock, pause, [&] { return stop_.stop_requested(); });
     pause = std::min(pause * 2, k_backoff_most);
   }
 }
@@ -128,7 +130,8 @@ bool Dispatcher::claim_more() {
 
 Dispatcher::Results Dispatcher::wait_for_results(std::optional<std::chrono::milliseconds> most) {
   std::unique_lock lock(mutex_);
-  const auto there = [&] { return !results_.empty() || woken_; };
+  // With nothing in flight there is no result of a stop to wait for.
+  const auto there = [&] { return !results_.empty() || woken_ || (in_flight_ == 0 && stop_.stop_requested()); };
   if (!postponed_.empty()) most = k_postponed_poll;
   if (most)
     arrived_.wait_for(lock, *most, there);
@@ -157,10 +160,12 @@ void Dispatcher::follow_listener() {
 
 double Dispatcher::seconds_to_next_due() {
   const auto left = [&] { return due_->seconds - due_->asked.seconds(); };
-  const bool good = due_ && due_->asked.seconds() < k_due_good_seconds && (due_->seconds <= 0 || left() > 0);
+  const bool good = due_ && due_->asked.seconds() < due_->good_seconds && (due_->seconds <= 0 || left() > 0);
   if (!good) {
+    const Stopwatch watch;
     const auto due = with_database([&] { return worker_.next_due(); });
-    due_.emplace(NextDue{due.value_or(std::numeric_limits<double>::infinity()), Stopwatch()});
+    due_.emplace(NextDue{due.value_or(std::numeric_limits<double>::infinity()),
+                         std::max(k_due_good_seconds, k_due_good_times * watch.seconds()), Stopwatch()});
   }
   return left();
 }

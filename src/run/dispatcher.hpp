@@ -93,7 +93,8 @@ class Dispatcher {
   bool listening_ = false;
   Stopwatch since_noted_;  // that it listens
   struct NextDue {
-    double seconds;  // from `asked`
+    double seconds;       // from `asked`
+    double good_seconds;  // from then as well
     Stopwatch asked;
   };
   std::optional<NextDue> due_;

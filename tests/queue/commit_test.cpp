@@ -148,3 +148,16 @@ TEST_CASE("a batch stores what is held and answers each in its place") {
   CHECK(bench.worker.release({jobs[1].lease, jobs[0].lease, stale}) == Answers{true, true, false});
   CHECK(bench.worker.commit(bench.run, {}).empty());
 }
+
+TEST_CASE("a job that is gone is nobody's any more, and not taken for one that a publisher has locked") {
+  Bench bench;
+  bench.publish("a");
+  bench.publish("b");
+  const auto jobs = bench.worker.claim(bench.run, 2);
+  REQUIRE(jobs.size() == 2);
+  bench.db.sql("DELETE FROM zipmodule.job WHERE archive = 'a'");
+  std::vector<Completion> completions;
+  for (const auto& job : jobs) completions.push_back(completion_of(job.lease, static_cast<int>(job.lease.job_id)));
+  CHECK(bench.worker.commit(bench.run, completions) == Answers{jobs[0].archive == "b", jobs[1].archive == "b"});
+  CHECK(bench.worker.left_busy() == Answers{false, false});
+}

@@ -108,3 +108,17 @@ TEST_CASE("an error text with any bytes is kept as far as text can hold it") {
   CHECK(bench.job("length(last_error)") == "4000");
   CHECK(bench.db.sql("SELECT missing ->> 1 FROM zipmodule.telemetry") == "two\nlines");
 }
+
+TEST_CASE("a link that fails says nothing about a newer publish, neither its quiet time nor its error") {
+  Bench bench;
+  bench.publish("a");
+  const Lease lease = bench.claim_one().lease;
+  REQUIRE(bench.worker.commit(bench.run, {completion_of(lease, 1)}) == std::vector<bool>{true});
+  bench.publish("a", {{"quiet", "2 hours"}, {"max_wait", "3 hours"}});
+  auto failure = failure_of(lease);
+  failure.counts = false;
+  failure.retry_after_seconds = 60;
+  REQUIRE(bench.worker.fail(bench.run, {failure}) == std::vector<bool>{true});
+  CHECK(bench.job("due_at > statement_timestamp() + interval '1 hour'") == "t");
+  CHECK(bench.job("last_error IS NULL") == "t");
+}

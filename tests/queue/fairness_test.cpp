@@ -165,6 +165,43 @@ TEST_CASE("jobs that stayed behind the turns served are found again") {
   });
 }
 
+TEST_CASE("jobs whose quiet time ends are served in their order, not one batch a second") {
+  Bench bench;
+  publish_many(bench, "flood", 1000);
+  for (int i = 0; i < 40; ++i) {
+    bench.publish("a", {{"priority", "5"}, {"quiet", "1 second"}}, "urgent-" + std::to_string(i));
+  }
+  bench.publish("a", {{"priority", "5"}}, "at-once");
+  REQUIRE(bench.worker.claim(bench.run, 4).size() == 4);
+  bench.db.sql("UPDATE zipmodule.job SET due_at = statement_timestamp() WHERE series LIKE 'urgent-%'");
+  std::size_t ordinary = 0;
+  for (int claim = 0; claim < 11; ++claim) {
+    for (const auto& job : bench.worker.claim(bench.run, 4)) ordinary += job.series == "flood" ? 1U : 0U;
+  }
+  // Four of 44, and what claims of the oldest take.
+  CHECK(ordinary <= 8);
+}
+
+TEST_CASE("what is most urgent does not wait where looking through the whole queue takes long") {
+  Bench bench;
+  fill(bench, {.done = 0, .pending = 2'000, .lanes = 10});
+  // Behind these a sweep steps over all that waits.
+  bench.db.sql(
+      "INSERT INTO zipmodule.job (series, archive, files, metadata, on_missing, lane, priority, published_at, "
+      "pending_since, turn, window_at, due_at) SELECT 'w', 'w' || n, '[{\"source\": \"x\"}]', '{}', 'fail', 'w', 0, "
+      "now(), "
+      "now(), 0, now(), now() + interval '1 hour' FROM generate_series(1, 100000) AS n");
+  bench.db.sql("VACUUM ANALYZE zipmodule.job");
+  bench.worker.claim(bench.run, 4);
+  bench.worker.claim(bench.run, 4);
+  bench.publish("a", {{"priority", "9"}}, "urgent");
+  bool served = false;
+  for (int claim = 0; claim < 2 && !served; ++claim) {
+    for (const auto& job : bench.worker.claim(bench.run, 4)) served = served || job.series == "urgent";
+  }
+  CHECK(served);
+}
+
 TEST_CASE("a claim walks an index, and costs the same however many rows are done, pending or waiting") {
   Bench bench;
   fill(bench, {.done = 100'000, .pending = 20'000, .lanes = 500});

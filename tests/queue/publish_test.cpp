@@ -302,3 +302,36 @@ TEST_CASE("a publish into a lane that has grown long reads no more of it than in
   session.sql("ROLLBACK");
   CHECK(read <= 100);
 }
+
+TEST_CASE("a cancel does not leave a link waiting for the quiet time of what it took back") {
+  Bench bench;
+  bench.publish("a");
+  const Lease lease = bench.claim_one().lease;
+  REQUIRE(bench.worker.commit(bench.run, {completion_of(lease, 1)}) == std::vector<bool>{true});
+  bench.let_leases_expire();  // its worker died before the link
+  bench.publish("a", {{"quiet", "30 days"}, {"max_wait", "60 days"}});
+  CHECK(bench.db.sql("SELECT zipmodule.cancel('s', 'a')") == "t");
+  std::vector<ClaimedJob> jobs;
+  wait_until([&] {
+    jobs = bench.worker.claim(bench.run, 1);
+    return !jobs.empty();
+  });
+  CHECK(jobs[0].lease.revision == 1);
+}
+
+TEST_CASE("a publish is checked the same in a session where backslashes escape") {
+  Bench bench;
+  Session session(bench.db);
+  session.sql("SET standard_conforming_strings = off");
+  session.sql("SET escape_string_warning = off");
+  CHECK_NOTHROW(session.sql(R"(SELECT zipmodule.publish('s', 'a', '[{"source": "a"}]'))"));
+  CHECK_THROWS_WITH(session.sql(R"(SELECT zipmodule.publish('s', 'a', '[{"source": "a", "name": "b\\\\c"}]'))"),
+                    Catch::Contains("must not contain '\\'"));
+}
+
+TEST_CASE("a long list of long names is not looked at in one piece") {
+  Bench bench;
+  CHECK_NOTHROW(bench.db.sql(
+      "SELECT zipmodule.check_files((SELECT jsonb_agg(jsonb_build_object('source', repeat('x', 250) || n)) "
+      "FROM generate_series(1, 200000) AS n), 'replace')"));
+}

@@ -256,3 +256,11 @@ TEST_CASE("a statement that takes longer than the patience ends") {
   locker.sql("ROLLBACK");
   CHECK_NOTHROW(Upkeep(bench.db.options(), 10s).gauges());
 }
+
+TEST_CASE("pruning runs goes on behind a batch of which every one has to stay") {
+  Bench bench;
+  bench.db.sql("UPDATE zipmodule.run SET started_at = started_at - interval '1 year'");
+  for (int host = 0; host < 12; ++host) add_runs(bench, fmt::format("host-{}:/store", host), 1, 200);
+  add_runs(bench, "host-b:/store", 20, 200);
+  CHECK(Upkeep(bench.db.options()).prune_runs(k_days(90), 5, k_always) == 19);
+}

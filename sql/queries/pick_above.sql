@@ -1,0 +1,13 @@
+-- $1 most, $2 store, $3 lanes that are full, $4 priority. The same of higher priorities only.
+SELECT job_id, priority, turn, lane, lease_until IS NOT NULL AS expired,
+       extract(epoch FROM clock_timestamp() - statement_timestamp()) AS seconds  -- until it was found
+FROM zipmodule.job
+WHERE pending
+  AND due_at <= statement_timestamp()
+  AND (lease_until IS NULL OR lease_until < statement_timestamp())
+  AND (store IS NULL OR store = $2)
+  AND lane <> ALL ($3::text[])
+  AND priority > $4::integer
+ORDER BY priority DESC, turn, job_id
+LIMIT $1::bigint
+FOR NO KEY UPDATE SKIP LOCKED
