@@ -46,13 +46,12 @@ DECLARE
   k_first constant text := '[^/"\\:.\u0001-\u001F\u007F]';
   k_other constant text := '[^/"\\:\u0001-\u001F\u007F]*';
   k_path constant text := k_first || k_other || '(?:/' || k_first || k_other || ')*';
-  k_source constant text := '"source": "(?:[A-Za-z0-9_.-]{1,16}:)?' || k_path;
-  k_plain constant text := '^\[(?:\{(?:' || k_source || '/?"|"name": "' || k_first || k_other || '", ' || k_source || '")'
+  k_plain constant text := '^\[(?:\{(?:"name": "' || k_first || k_other || '", )?'
+                           || '"source": "(?:[A-Za-z0-9_.-]{1,16}:)?' || k_path || '"'
                            || '(?:, "destination": "' || k_path || '")?\}(?:, )?)+\]$';
-  k_short constant integer := 255;  -- of a whole element: no name, path or root in it is too long
-  k_few constant integer := 1000;   -- and
-  k_most_text constant integer := 1000000;  -- of the list: the expression takes four bytes for each of its characters
-  as_text text;
+  k_few constant integer := 100;
+  k_short constant integer := 4096;  -- of the whole text: no source or destination in it is too long
+  k_long_name constant jsonpath := '$[*].name ? (@ like_regex "^.{63}.")';  -- a character may have four bytes
   problem text;
 BEGIN
   IF files IS NULL THEN PERFORM zipmodule.refuse('files: must not be null'); END IF;
@@ -61,12 +60,10 @@ BEGIN
   IF jsonb_array_length(files) > k_most_files THEN
     PERFORM zipmodule.refuse(format('files: must have at most %s elements', k_most_files));
   END IF;
-  IF jsonb_array_length(files) <= k_few THEN
-    as_text := files::text;
-  END IF;
-  IF octet_length(as_text) <= k_most_text
-     AND as_text ~ k_plain
-     AND NOT EXISTS (SELECT FROM jsonb_array_elements(files) AS element WHERE octet_length(element::text) > k_short) THEN
+  IF jsonb_array_length(files) <= k_few
+     AND octet_length(files::text) <= k_short
+     AND files::text ~ k_plain
+     AND NOT jsonb_path_exists(files, k_long_name) THEN
     RETURN;
   END IF;
 
