@@ -8,6 +8,8 @@ BEGIN
 END
 $$;
 
+-- Texts with backslashes are written E'...': whatever standard_conforming_strings the publisher's session has.
+--
 -- The functions below without `SET search_path` are called by those that have one, and take theirs: setting it again for
 -- each call was a third of a publish, and keeps SQL functions from being inlined.
 
@@ -18,9 +20,9 @@ LANGUAGE sql IMMUTABLE AS $$
            WHEN name IS NULL THEN 'must not be null'
            WHEN name = '' THEN 'must not be empty'
            WHEN octet_length(name) > 200 THEN 'must have at most 200 bytes'
-           WHEN name ~ '[\u0001-\u001F\u007F]' THEN 'must not contain control characters'
+           WHEN name ~ E'[\\u0001-\\u001F\\u007F]' THEN 'must not contain control characters'
            WHEN strpos(name, '/') > 0 THEN 'must not contain ''/'''
-           WHEN strpos(name, '\') > 0 THEN 'must not contain ''\'''
+           WHEN strpos(name, E'\\') > 0 THEN E'must not contain ''\\'''
            WHEN left(name, 1) = '.' THEN 'must not begin with ''.'''
          END
 $$;
@@ -31,8 +33,8 @@ LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE
            WHEN left(path, 1) = '/' THEN 'must be a relative path'
            WHEN strpos(path, '//') > 0 THEN 'must not contain an empty component'
-           WHEN path ~ '(^|/)\.\.?(/|$)' THEN
-             CASE WHEN path ~ '(^|/)\.\.(/|$)' THEN 'must not contain ''..''' ELSE 'must not contain ''.''' END
+           WHEN path ~ E'(^|/)\\.\\.?(/|$)' THEN
+             CASE WHEN path ~ E'(^|/)\\.\\.(/|$)' THEN 'must not contain ''..''' ELSE 'must not contain ''.''' END
          END
 $$;
 
@@ -43,12 +45,12 @@ DECLARE
   k_most_files constant integer := 1000000;  -- limits.max_entries by default: a folder counts once here
   -- A short list of elements with nothing in them that any rule below looks for, as jsonb writes it: one look at the whole text
   -- instead of all rules for each element, which was a quarter of a publish of five files.
-  k_first constant text := '[^/"\\:.\u0001-\u001F\u007F]';
-  k_other constant text := '[^/"\\:\u0001-\u001F\u007F]*';
+  k_first constant text := E'[^/"\\\\:.\\u0001-\\u001F\\u007F]';
+  k_other constant text := E'[^/"\\\\:\\u0001-\\u001F\\u007F]*';
   k_path constant text := k_first || k_other || '(?:/' || k_first || k_other || ')*';
-  k_plain constant text := '^\[(?:\{(?:"name": "' || k_first || k_other || '", )?'
+  k_plain constant text := E'^\\[(?:\\{(?:"name": "' || k_first || k_other || '", )?'
                            || '"source": "(?:[A-Za-z0-9_.-]{1,16}:)?' || k_path || '"'
-                           || '(?:, "destination": "' || k_path || '")?\}(?:, )?)+\]$';
+                           || '(?:, "destination": "' || k_path || E'")?\\}(?:, )?)+\\]$';
   k_few constant integer := 100;
   k_short constant integer := 4096;  -- of the whole text: no source or destination in it is too long
   k_long_name constant jsonpath := '$[*].name ? (@ like_regex "^.{63}.")';  -- a character may have four bytes
@@ -115,7 +117,7 @@ BEGIN
     SELECT CASE
              WHEN source = '' THEN 'must not be empty'
              WHEN octet_length(source) > 4096 THEN 'must have at most 4096 bytes'
-             WHEN source ~ '[\u0001-\u001F\u007F]' THEN 'must not contain control characters'
+             WHEN source ~ E'[\\u0001-\\u001F\\u007F]' THEN 'must not contain control characters'
              WHEN root !~ '^[A-Za-z0-9_.-]{1,64}$' THEN
                'the root before '':'' must have 1 to 64 of A-Z a-z 0-9 _ . - (write ''default:'' before a path with a '':'')'
              WHEN path = '' THEN 'must name a path below the root'
@@ -125,8 +127,8 @@ BEGIN
   CROSS JOIN LATERAL (
     SELECT CASE
              WHEN coalesce(destination, '') = '' THEN NULL
-             WHEN destination ~ '[\u0001-\u001F\u007F]' THEN 'must not contain control characters'
-             WHEN strpos(destination, '\') > 0 THEN 'must not contain ''\'''
+             WHEN destination ~ E'[\\u0001-\\u001F\\u007F]' THEN 'must not contain control characters'
+             WHEN strpos(destination, E'\\') > 0 THEN E'must not contain ''\\'''
              WHEN destination ~ '^[A-Za-z]:' THEN 'must not begin with a drive letter'
              WHEN destination ~ '[^/]/$' THEN 'must not end with ''/'''
              -- 65,535 is the longest name a zip entry can have; a source has at most 4,096
@@ -142,9 +144,9 @@ BEGIN
              WHEN name IS NULL THEN NULL
              WHEN name = '' THEN 'must not be empty'
              WHEN octet_length(name) > 255 THEN 'must have at most 255 bytes'
-             WHEN name ~ '[\u0001-\u001F\u007F]' THEN 'must not contain control characters'
+             WHEN name ~ E'[\\u0001-\\u001F\\u007F]' THEN 'must not contain control characters'
              WHEN strpos(name, '/') > 0 THEN 'must not contain ''/'''
-             WHEN strpos(name, '\') > 0 THEN 'must not contain ''\'''
+             WHEN strpos(name, E'\\') > 0 THEN E'must not contain ''\\'''
              WHEN name ~ '^[A-Za-z]:' THEN 'must not begin with a drive letter'
              WHEN right(source, 1) = '/' THEN 'can''t be given for the contents of a folder (a source that ends with ''/'')'
              ELSE zipmodule.path_problem(name)

@@ -63,7 +63,7 @@ CREATE FUNCTION zipmodule.publish(series text, archive text, files jsonb,
                                   on_missing text DEFAULT 'fail', level text DEFAULT NULL,
                                   mode text DEFAULT 'replace', store text DEFAULT NULL)
 RETURNS TABLE (job_id bigint, revision bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   moment constant timestamptz := statement_timestamp();
