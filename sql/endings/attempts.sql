@@ -1,5 +1,5 @@
 -- How a statement that ends attempts begins: attempts.sql, then commit.sql, release.sql, fail.sql or give_back.sql, which
--- judge them, then told.sql, or answered.sql where there is nothing to tell.
+-- judge them, then told.sql where there is something to tell, then answered.sql.
 -- $1 array of zipmodule.attempt whose jobs are locked, $2 what the ending needs beside, or null, $3 run_id, $4 host.
 --
 -- OFFSET 0: each job is looked up by its key. Joined, the planner takes leases for as rare as the last ANALYZE found them,

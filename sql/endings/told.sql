@@ -1,5 +1,5 @@
 -- One row of telemetry each, unless there is one for that lease. Times of a lease come from its job; where a newer lease has
--- taken these over, they stay null. Returns i and held of each.
+-- taken these over, they stay null.
 , told AS (
   INSERT INTO zipmodule.telemetry (
     run_id, job_id, lease_token, host, series, archive, revision, attempt, outcome, error_kind, error,
@@ -25,4 +25,3 @@
   ) AS started
   ON CONFLICT (job_id, lease_token) DO NOTHING
 )
-SELECT i, held FROM judged

@@ -9,7 +9,8 @@ INSERT INTO zipmodule.upkeep DEFAULT VALUES;
 
 -- Looks at the next `most` attempts behind the id `after`, removes those that ended longer ago than `keep`, and returns the
 -- last id looked at, null where there was none, how many went, and whether it is done: nothing was left, or none went and
--- some were newer. Ids rise with time: whoever goes on from there until it is done never reads all that is newer, nor again what is dead.
+-- some were newer. Ids rise with time: whoever goes on from there until it is done never reads all that is newer, nor again
+-- what is dead.
 CREATE FUNCTION zipmodule.prune_telemetry(keep interval, after bigint, most integer, OUT last bigint, OUT pruned bigint,
                                           OUT done boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -1,5 +1,7 @@
 #include "queue/claimer.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <unordered_set>
@@ -39,15 +41,16 @@ class Claimer::Picks {
   std::size_t missing() const noexcept { return most_ - picked_.size(); }
   const std::vector<Pick>& picked() const noexcept { return picked_; }
 
-  // Runs a query for up to `most` picks, again while a lane became full and others may follow behind it.
+  // Asks for up to `most` picks (`which`: the middle of the statement, see due.sql), again while a lane became full and others may follow behind it.
   template <class... Parameters>
-  std::vector<Pick> pick(std::size_t most, const char* sql, const Parameters&... parameters) {
+  std::vector<Pick> pick(std::size_t most, const char* which, const Parameters&... parameters) {
+    const std::string statement = fmt::format("{}{}{}", sql::due, which, sql::locked);
     std::vector<Pick> taken;
     for (bool again = true; again && taken.size() < most;) {
       again = false;
       // Rows that this transaction has locked itself are not skipped: they come again.
-      const pqxx::result rows = query(transaction_, sql, most - taken.size() + picked_.size(), options_.store,
-                                      array_literal(full_), parameters...);
+      const pqxx::result rows = query(transaction_, statement.c_str(), most - taken.size() + picked_.size(),
+                                      options_.store, array_literal(full_), parameters...);
       for (const auto& row : rows) {
         if (taken.size() == most) break;
         Pick pick{row[0].as<std::int64_t>(), row[1].as<int>(),   row[2].as<std::int64_t>(), row[3].c_str(),
@@ -105,7 +108,7 @@ void Claimer::remember(const std::vector<Pick>& picked) {
 
 void Claimer::sweep(Picks& picks) {
   const Stopwatch watch;
-  const auto taken = picks.pick(picks.missing(), sql::pick);
+  const auto taken = picks.pick(picks.missing(), sql::anywhere);
   sweeps_.spend(taken, watch.seconds());
   remember(taken);
 }
@@ -113,10 +116,10 @@ void Claimer::sweep(Picks& picks) {
 void Claimer::pick_behind_marks(Picks& picks) {
   std::vector<Pick> taken;
   const auto take = [&](const std::vector<Pick>& more) { taken.insert(taken.end(), more.begin(), more.end()); };
-  if (!marks_.empty()) take(picks.pick(picks.missing(), sql::pick_above, marks_.begin()->first));
+  if (!marks_.empty()) take(picks.pick(picks.missing(), sql::above, marks_.begin()->first));
   for (const auto& [priority, mark] : marks_) {
     if (picks.missing() == 0) break;
-    take(picks.pick(picks.missing(), sql::pick_after, priority, mark.first, mark.second));
+    take(picks.pick(picks.missing(), sql::after, priority, mark.first, mark.second));
   }
   remember(taken);
 }
@@ -128,7 +131,7 @@ std::vector<ClaimedJob> Claimer::claim(pqxx::work& transaction, std::int64_t run
   if (++picks_to_oldest_ >= k_oldest_every && oldest_.allows()) {
     picks_to_oldest_ = 0;
     const Stopwatch watch;
-    const auto taken = picks.pick(1, sql::pick_oldest);
+    const auto taken = picks.pick(1, sql::by_age);
     oldest = taken.size();
     oldest_.spend(taken, watch.seconds());
   }

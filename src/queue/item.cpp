@@ -79,7 +79,7 @@ void append_row(std::string& to, const Item& item) {
   row.number(attempt.lease.job_id);
   row.number(attempt.lease.token);
   row.number(attempt.lease.revision);
-  row.text(item.outcome);
+  row.text(to_string(attempt.outcome));
   row.text(storable(attempt.error_kind));
   row.text(storable(attempt.error));
   row.text(json_of(attempt.missing));
@@ -123,13 +123,12 @@ Item item_of(const Lease& lease) {
 Item item_of(const Attempt& attempt) {
   Item item;
   item.attempt = attempt;
-  item.outcome = to_string(attempt.outcome);
   return item;
 }
 
 Item item_of(const Completion& completion) {
   Item item = item_of(completion.attempt);
-  item.outcome = to_string(Outcome::done);
+  item.attempt.outcome = Outcome::done;
   item.build = completion.build;
   return item;
 }

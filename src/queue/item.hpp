@@ -16,7 +16,6 @@ namespace zipmodule::queue {
 struct Item {
   std::size_t i = 0;  // its place in the batch, which answers name
   Attempt attempt;
-  std::string outcome;  // as in telemetry.outcome; attempt.outcome is not looked at
   // of a Completion
   std::optional<BuildRecord> build;
   // of a Failure

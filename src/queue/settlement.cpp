@@ -18,7 +18,8 @@ struct Ended {
 std::vector<Ended> end_locked(pqxx::work& transaction, const std::vector<Item>& batch, const Ending& ending,
                               const std::optional<Recorder>& recorder) {
   if (batch.empty()) return {};
-  const std::string statement = fmt::format("{}{}{}", sql::attempts, ending.sql, recorder ? sql::told : sql::answered);
+  const std::string statement =
+      fmt::format("{}{}{}{}", sql::attempts, ending.sql, recorder ? sql::told : "", sql::answered);
   const auto told = recorder.value_or(Recorder{});
   std::vector<Ended> ended;
   for (const auto& row :

@@ -124,7 +124,7 @@ std::vector<bool> Worker::release(const std::vector<Lease>& leases) {
 
 std::vector<bool> Worker::release_unbuilt(std::int64_t run_id, const std::vector<Attempt>& attempts) {
   auto batch = items_of(attempts);
-  for (auto& item : batch) item.outcome = to_string(Outcome::skipped);
+  for (auto& item : batch) item.attempt.outcome = Outcome::skipped;
   return answer(settle(*connection_, std::move(batch), {sql::release, {}}, Recorder{run_id, options_.host}));
 }
 

@@ -20,7 +20,7 @@ void fill(const Bench& bench, const QueueSize& size) {
 }
 
 std::string plan_of_pick(const Bench& bench) {
-  std::string statement = sql::pick;
+  std::string statement = fmt::format("{}{}{}", sql::due, sql::anywhere, sql::locked);
   statement = std::regex_replace(statement, std::regex(R"(\$1)"), "64");
   statement = std::regex_replace(statement, std::regex(R"(\$2)"), "''");
   statement = std::regex_replace(statement, std::regex(R"(\$3)"), "'{}'");

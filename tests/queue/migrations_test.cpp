@@ -127,13 +127,29 @@ TEST_CASE("every way to end attempts prepares against the schema") {
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
     const std::string name = file.path().stem();
     if (name == "attempts" || name == "told" || name == "answered") continue;
-    for (const auto* end : {"told.sql", "answered.sql"}) {
-      INFO(file.path() << " and " << end);
-      CHECK_NOTHROW(db.sql("PREPARE statement AS " + begin + text_of(file.path()) + text_of(folder / end)));
+    for (const std::string& told : {std::string(), text_of(folder / "told.sql")}) {
+      INFO(file.path() << (told.empty() ? "" : " and telemetry"));
+      CHECK_NOTHROW(
+          db.sql("PREPARE statement AS " + begin + text_of(file.path()) + told + text_of(folder / "answered.sql")));
       ++statements;
     }
   }
   CHECK(statements == 8);
+}
+
+TEST_CASE("every way to pick jobs prepares against the schema") {
+  TestDatabase db;
+  const std::filesystem::path folder = ZIPMODULE_SOURCE_DIR "/sql/picks";
+  int statements = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    const std::string name = file.path().stem();
+    if (name == "due" || name == "locked") continue;
+    INFO(file.path());
+    CHECK_NOTHROW(db.sql("PREPARE statement AS " + text_of(folder / "due.sql") + text_of(file.path()) +
+                         text_of(folder / "locked.sql")));
+    ++statements;
+  }
+  CHECK(statements == 4);
 }
 
 TEST_CASE("no function can be run by everybody and every definer's search_path is pinned") {

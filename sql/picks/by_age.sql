@@ -1,0 +1,2 @@
+-- What has waited longest first.
+ORDER BY pending_since
