@@ -15,6 +15,11 @@
 
 namespace zipmodule::zip {
 
+// Where blocks may be shared, chunks are larger: on XFS and btrfs who shares locks both files, and whoever reads the source
+// for the CRC waits. 2 GB on XFS, 2 threads: 0.85 s with 2 MiB, 0.73 with 8, 0.60 with 32; one file 1.04, 0.81, 0.59, and
+// with 128 MiB 1.54, as there is too little to share out.
+inline constexpr std::uint64_t k_cloned_chunk_bytes = std::uint64_t{32} << 20U;
+
 // An entry written in chunks by many threads. Lives until its last chunk and its header are written.
 struct LargeEntry {
   // constant after construction
@@ -25,13 +30,14 @@ struct LargeEntry {
   std::optional<std::uint32_t> raw_crc;  // set where compressed data is copied
   std::optional<FileRange> range;        // the reader's
   bool clone = false;                    // blocks may be shared with the reader's file
+  std::uint64_t chunk_bytes = k_chunk_bytes;
   std::size_t chunks = 0;
 
   // Whether its bytes go to the archive as they are read.
   bool copied() const noexcept { return method == Method::stored || raw_crc.has_value(); }
-  std::uint64_t chunk_offset(std::size_t chunk) const noexcept { return chunk * std::uint64_t{k_chunk_bytes}; }
+  std::uint64_t chunk_offset(std::size_t chunk) const noexcept { return chunk * chunk_bytes; }
   std::uint64_t chunk_size(std::size_t chunk) const noexcept {
-    return std::min<std::uint64_t>(k_chunk_bytes, bytes_to_read - chunk_offset(chunk));
+    return std::min(chunk_bytes, bytes_to_read - chunk_offset(chunk));
   }
 
   // each element written by the chunk's own thread

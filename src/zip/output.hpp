@@ -20,7 +20,7 @@ namespace zipmodule::zip {
 // Stored data is read, summed and written in steps that stay in a core's cache.
 inline constexpr std::size_t k_step_bytes = std::size_t{256} << 10U;
 
-// Whether the file system of an empty file can share blocks between files: tried on the file, which is empty again after.
+// Whether the file system of a file can share blocks between files. The file is not changed. Throws nothing.
 bool shares_blocks(int fd, const std::string& path);
 
 // Thread-safe. Throws Error{disk_full, store_unwritable, io} naming the archive, unless said otherwise.

@@ -141,13 +141,14 @@ void Pass::issue_raw(std::size_t index, const EntryView& view, RawData raw) {
 }
 
 void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& large) {
-  large->chunks = static_cast<std::size_t>((large->bytes_to_read + k_chunk_bytes - 1) / k_chunk_bytes);
-  large->crcs.resize(large->chunks);
-  large->unfinished_chunks = large->chunks;
-  large->unfinished_parts = large->chunks + 1;
   large->range = large->reader->file_range();
   // An older archive's data has its CRC already; a source's is read after it was shared.
   large->clone = large->range.has_value() && (large->raw_crc || large->reader->settled());
+  if (large->clone && large->copied() && options_.align) large->chunk_bytes = k_cloned_chunk_bytes;
+  large->chunks = static_cast<std::size_t>((large->bytes_to_read + large->chunk_bytes - 1) / large->chunk_bytes);
+  large->crcs.resize(large->chunks);
+  large->unfinished_chunks = large->chunks;
+  large->unfinished_parts = large->chunks + 1;
   auto header = new_piece(Piece::Role::header, index);
   header->large = large;
   header->align_next = large->method == Method::stored && may_align(large->bytes_to_read);
@@ -160,7 +161,8 @@ void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& la
     piece->chunk = chunk;
     const std::uint64_t size = large->chunk_size(chunk);
     if (large->copied()) {
-      settle(sequencer_.ready(append(std::move(piece), size, share_of(*large, size)), size), timings);
+      const std::uint64_t share = share_of(*large, std::min<std::uint64_t>(size, k_chunk_bytes));
+      settle(sequencer_.ready(append(std::move(piece), size, share), size), timings);
     } else {
       Piece& appended = append(std::move(piece), std::nullopt, share_of(*large, 2 * size));
       submit([this, &appended](Timings& spent) { make_chunk(appended, spent); });

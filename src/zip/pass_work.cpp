@@ -153,6 +153,7 @@ void Pass::copy_chunk(const Piece& piece, Timings& timings) {
   timings.write += watch.lap();
   std::uint32_t crc = 0;
   while (done < bytes) {
+    if (stop_.stop_requested()) return;
     const auto step = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), bytes - done));
     if (large.reader->read_at(begin + done, step) != step.size()) throw ends_early(large);
     timings.read += watch.lap();
