@@ -26,7 +26,7 @@
   UPDATE zipmodule.job
   SET lease_until = NULL, progress = 0
   FROM judged
-  WHERE useless AND job.job_id = judged.job_id
+  WHERE useless AND job.ctid = judged.place
 ), retired AS (
   UPDATE zipmodule.build
   SET retired_at = statement_timestamp()
@@ -52,5 +52,5 @@
       last_error_kind = CASE WHEN job.wanted_revision = judged.revision THEN NULL ELSE job.last_error_kind END,
       last_error = CASE WHEN job.wanted_revision = judged.revision THEN NULL ELSE job.last_error END
   FROM judged
-  WHERE mine AND job.job_id = judged.job_id
+  WHERE mine AND job.ctid = judged.place
 )

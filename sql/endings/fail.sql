@@ -39,5 +39,5 @@
       last_error_kind = CASE WHEN is_it THEN error_kind ELSE job.last_error_kind END,
       last_error = CASE WHEN is_it THEN left(error, 4000) ELSE job.last_error END
   FROM judged
-  WHERE held AND job.job_id = judged.job_id
+  WHERE held AND job.ctid = judged.place
 )

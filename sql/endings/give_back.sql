@@ -8,5 +8,5 @@
   UPDATE zipmodule.job
   SET lease_until = NULL, progress = 0
   FROM judged
-  WHERE held AND job.job_id = judged.job_id
+  WHERE held AND job.ctid = judged.place
 )

@@ -12,5 +12,5 @@
       losses = 0,
       progress = 0
   FROM judged
-  WHERE held AND job.job_id = judged.job_id
+  WHERE held AND job.ctid = judged.place
 )

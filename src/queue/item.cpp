@@ -71,8 +71,24 @@ std::string json_of(const std::vector<std::string>& texts) {
   return json.dump();
 }
 
+void append_measurements(RowText& row, const Measurements* measured) {
+  if (measured == nullptr) {
+    for (int i = 0; i < 13; ++i) row.null();
+    return;
+  }
+  for (const double value :
+       {measured->build_seconds, measured->plan_seconds, measured->read_seconds, measured->compress_seconds,
+        measured->write_seconds, measured->sync_seconds, measured->commit_seconds, measured->cpu_seconds}) {
+    row.number(seconds(value));
+  }
+  for (const std::uint64_t value :
+       {measured->files, measured->files_reused, measured->files_missing, measured->bytes_in, measured->bytes_out}) {
+    row.number(count(value));
+  }
+}
+
 // In the order of zipmodule.attempt's columns.
-void append_row(std::string& to, const Item& item) {
+void append_row(std::string& to, const Item& item, bool measured) {
   const Attempt& attempt = item.attempt;
   RowText row;
   row.number(static_cast<std::int64_t>(item.i));
@@ -99,16 +115,7 @@ void append_row(std::string& to, const Item& item) {
   } else {
     for (int i = 0; i < 6; ++i) row.null();
   }
-  const Measurements& measured = attempt.measured;
-  for (const double value :
-       {measured.build_seconds, measured.plan_seconds, measured.read_seconds, measured.compress_seconds,
-        measured.write_seconds, measured.sync_seconds, measured.commit_seconds, measured.cpu_seconds}) {
-    row.number(seconds(value));
-  }
-  for (const std::uint64_t value :
-       {measured.files, measured.files_reused, measured.files_missing, measured.bytes_in, measured.bytes_out}) {
-    row.number(count(value));
-  }
+  append_measurements(row, measured ? &attempt.measured : nullptr);
   append_quoted(to, row.end(), '\\');
 }
 
@@ -148,11 +155,11 @@ std::string storable(std::string text) {
   return nlohmann::json::parse(json).get<std::string>();
 }
 
-std::string array_literal(const std::vector<Item>& items) {
+std::string array_literal(const std::vector<Item>& items, bool measured) {
   std::string literal = "{";
   for (const auto& item : items) {
     if (literal.size() > 1) literal += ',';
-    append_row(literal, item);
+    append_row(literal, item, measured);
   }
   return literal + "}";
 }

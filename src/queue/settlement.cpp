@@ -22,8 +22,8 @@ std::vector<Ended> end_locked(pqxx::work& transaction, const std::vector<Item>& 
       fmt::format("{}{}{}{}", sql::attempts, ending.sql, recorder ? sql::told : "", sql::answered);
   const auto told = recorder.value_or(Recorder{});
   std::vector<Ended> ended;
-  for (const auto& row :
-       query(transaction, statement.c_str(), array_literal(batch), ending.beside, told.run_id, told.host)) {
+  const std::string items = array_literal(batch, recorder.has_value());
+  for (const auto& row : query(transaction, statement.c_str(), items, ending.beside, told.run_id, told.host)) {
     ended.push_back({row[0].as<std::size_t>(), row[1].as<bool>()});
   }
   return ended;
@@ -49,6 +49,7 @@ Settled settle(Connection& connection, std::vector<Item> batch, const Ending& en
     const auto locked = jobs_of(transaction, sql::lock_free_jobs, batch);
     std::vector<Item> free;
     std::vector<Item> others;
+    free.reserve(batch.size());
     for (auto& item : batch) {
       (locked.contains(item.attempt.lease.job_id) ? free : others).push_back(std::move(item));
     }

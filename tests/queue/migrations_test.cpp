@@ -45,6 +45,18 @@ TEST_CASE("migrate installs everything once and then has nothing to do") {
   CHECK_NOTHROW(require_current_schema(db.options()));
 }
 
+// Collations change with the system's libraries, and an index in a changed one is in the wrong order.
+TEST_CASE("no index depends on the database's collation") {
+  TestDatabase db;
+  CHECK(db.sql("SELECT string_agg(indexrelid::regclass::text, ', ') "
+               "FROM pg_index CROSS JOIN unnest(indcollation) AS used(ordering) "
+               "JOIN pg_class ON pg_class.oid = indexrelid AND relnamespace = 'zipmodule'::regnamespace "
+               "WHERE used.ordering NOT IN (0, 'pg_catalog.\"C\"'::regcollation)") == "");
+  CHECK(db.sql("SELECT count(*) > 5 FROM pg_index CROSS JOIN unnest(indcollation) AS used(ordering) "
+               "JOIN pg_class ON pg_class.oid = indexrelid AND relnamespace = 'zipmodule'::regnamespace "
+               "WHERE used.ordering <> 0") == "t");
+}
+
 TEST_CASE("two migrations at once install everything exactly once") {
   TestDatabase db(TestDatabase::Schema::none);
   std::size_t applied[2] = {0, 0};
