@@ -50,13 +50,15 @@ class Pass {
   void issue(std::size_t index);
   void issue_check(const EntryView& view, RawData& raw);
   void issue_header_only(std::size_t index, const EntryView& view);
-  void issue_small(std::size_t index, const EntryView& view);
+  // `reader`: of its source, where that is open already, or null.
+  void issue_small(std::size_t index, const EntryView& view, std::unique_ptr<EntryReader> reader);
   void issue_large(std::size_t index, const EntryView& view);
   void issue_raw(std::size_t index, const EntryView& view, RawData raw);
   void issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& large);
   bool join_older(std::size_t index, const EntryView& view, RawData& raw);
   void issue_older();
   Method choose_method(std::size_t index, const EntryView& view, EntryReader& reader) const;
+  std::uint64_t share_of_open(std::uint64_t bytes) const noexcept;
   std::uint64_t share_of(const LargeEntry& large, std::uint64_t bytes) const noexcept;
   bool may_align(std::uint64_t bytes) const noexcept;
   Piece& append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight);

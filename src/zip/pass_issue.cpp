@@ -57,9 +57,12 @@ void Pass::run() {
 
 // What a piece counts that keeps a source open: as long as one of its pieces lives, so does the source's descriptor. An
 // older archive has one for all of its entries.
-std::uint64_t Pass::share_of(const LargeEntry& large, std::uint64_t bytes) const noexcept {
-  if (large.raw_crc) return bytes;
+std::uint64_t Pass::share_of_open(std::uint64_t bytes) const noexcept {
   return std::max({bytes, k_open_source_bytes, resources_.budget.capacity_bytes() / k_open_sources_most});
+}
+
+std::uint64_t Pass::share_of(const LargeEntry& large, std::uint64_t bytes) const noexcept {
+  return large.raw_crc ? bytes : share_of_open(bytes);
 }
 
 Piece& Pass::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight) {
@@ -80,7 +83,7 @@ void Pass::issue(std::size_t index) {
   if (view.directory || view.size_bytes == 0) {
     issue_header_only(index, view);
   } else if (view.size_bytes <= k_chunk_bytes && !may_align(view.size_bytes)) {
-    issue_small(index, view);
+    issue_small(index, view, nullptr);
   } else {
     issue_large(index, view);
   }
@@ -102,8 +105,12 @@ void Pass::issue_header_only(std::size_t index, const EntryView& view) {
   });
 }
 
-void Pass::issue_small(std::size_t index, const EntryView& view) {
-  Piece& piece = append(new_piece(Piece::Role::entry, index), std::nullopt, 2 * view.size_bytes + view.name.size());
+void Pass::issue_small(std::size_t index, const EntryView& view, std::unique_ptr<EntryReader> reader) {
+  const std::uint64_t bytes = 2 * view.size_bytes + view.name.size();
+  const std::uint64_t share = reader ? share_of_open(bytes) : bytes;
+  auto made = new_piece(Piece::Role::entry, index);
+  made->reader = std::move(reader);
+  Piece& piece = append(std::move(made), std::nullopt, share);
   submit([this, &piece](Timings& timings) { make_small(piece, timings); });
 }
 
@@ -126,7 +133,9 @@ void Pass::issue_large(std::size_t index, const EntryView& view) {
   large->view = view;
   large->bytes_to_read = view.size_bytes;
   large->method = choose_method(index, view, *large->reader);
-  if (large->method == Method::deflated && view.size_bytes <= k_chunk_bytes) return issue_small(index, view);
+  if (large->method == Method::deflated && view.size_bytes <= k_chunk_bytes) {
+    return issue_small(index, view, std::move(large->reader));
+  }
   issue_chunks(index, large);
 }
 

@@ -46,7 +46,7 @@ void Pass::make_small(Piece& piece, Timings& timings) {
   if (source.size() < size) source.resize(std::max(size, std::size_t{64} << 10U));
   const auto data = std::span(source).first(size);
   {
-    const auto reader = content_.open(piece.entry);
+    const auto reader = piece.reader ? std::move(piece.reader) : content_.open(piece.entry);
     if (reader->read_at(0, data) != size) throw became_shorter(view.name);
     reader->require_unchanged();
   }

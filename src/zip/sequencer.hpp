@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/byte_budget.hpp"
+#include "zip/entry.hpp"
 
 namespace zipmodule::zip {
 
@@ -29,6 +30,7 @@ struct Piece {
   std::size_t chunk = 0;                // of the large entry or the run of older entries
   std::shared_ptr<LargeEntry> large;    // set for header, chunk and copy, unless `older` is
   std::shared_ptr<OlderEntries> older;  // a run of them
+  std::unique_ptr<EntryReader> reader;  // of a small entry whose source was opened early, until it is read
   std::vector<std::byte> data;          // filled by the thread that works on it, before ready()
   ByteBudget::Ticket ticket;            // its share of the bytes in flight
   // Where set, the piece is made longer, so that what follows it begins at a multiple of k_block_bytes.

@@ -286,6 +286,30 @@ TEST_CASE("one build's error does not disturb another that shares its threads an
   CHECK(good.get().empty());
 }
 
+TEST_CASE("a source is opened once, also where it is looked into before its place in the archive is known") {
+  class Content final : public MemoryContent {
+   public:
+    using MemoryContent::MemoryContent;
+    std::unique_ptr<EntryReader> open(std::size_t index) override {
+      ++opened;
+      return MemoryContent::open(index);
+    }
+    std::atomic<std::size_t> opened{0};
+  };
+  std::vector<MemoryEntry> entries;
+  for (const std::size_t size : {1'000U, 130'000U, 300'000U, 2'000'000U, 3'000'000U}) {
+    entries.push_back({fmt::format("text-{}", size), test::wordy_text(size)});
+    entries.push_back({fmt::format("media-{}", size), test::random_bytes(size)});
+  }
+  const bool align = GENERATE(false, true);
+  const std::uint64_t budget = GENERATE(std::uint64_t{1}, std::uint64_t{64} << 20U);
+  CAPTURE(align, budget);
+  Content content(entries);
+  const std::string archive = write_archive_bytes(content, {Level::fast, 3, budget, false, align});
+  CHECK(content.opened == entries.size());
+  CHECK((archive == write_archive_bytes(entries, {Level::fast, 1, std::uint64_t{64} << 20U, false, align})));
+}
+
 TEST_CASE("a stop while it runs ends it soon, without another entry being opened") {
   class Content final : public MemoryContent {
    public:
