@@ -23,7 +23,8 @@
   CROSS JOIN LATERAL (
     SELECT greatest(lease.claimed_at, statement_timestamp() - make_interval(secs => build_seconds + commit_seconds)) AS at
   ) AS started
-  -- Whoever writes the row of an attempt has its job locked: a conflict can't arise, and to look costs less than ON CONFLICT.
+  -- Whoever writes the row of an attempt has its job locked, and a batch has one item a job: nobody can come in between,
+  -- and to look costs less than ON CONFLICT.
   WHERE NOT EXISTS (SELECT FROM zipmodule.telemetry WHERE telemetry.job_id = judged.job_id AND telemetry.lease_token = token
                     OFFSET 0)
 )

@@ -1,6 +1,7 @@
 -- Everything the queue remembers. sql/README.md tells the rules; only functions and views named there are for others.
 -- Names that indexes hold are compared byte by byte (COLLATE "C"): it is quicker, and no new version of the system's
--- collations leaves an index in the wrong order.
+-- collations leaves an index in the wrong order. Functions compare their arguments with them so, too: these have the
+-- collation of what the caller gives.
 CREATE SCHEMA IF NOT EXISTS zipmodule;
 
 CREATE TABLE zipmodule.schema_migration (

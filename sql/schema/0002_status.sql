@@ -62,5 +62,5 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
          ) END,
          path, bytes, entries, fingerprint, last_error_kind, last_error, metadata
   FROM zipmodule.job_facts AS f
-  WHERE f.series = status.series AND f.archive = status.archive
+  WHERE f.series = status.series COLLATE "C" AND f.archive = status.archive COLLATE "C"
 $$;

@@ -41,7 +41,7 @@ BEGIN
     -- Not max(turn): planned while its lane was short, that reads all of the lane for ever.
     SELECT 1 + coalesce((SELECT turn
                          FROM zipmodule.job
-                         WHERE pending AND lane = its_lane AND priority = its_priority AND turn > served
+                         WHERE pending AND lane = its_lane COLLATE "C" AND priority = its_priority AND turn > served
                          ORDER BY turn DESC
                          LIMIT 1), served)
     FROM (

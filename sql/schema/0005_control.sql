@@ -11,8 +11,8 @@ BEGIN
                     ELSE job.due_at END,
       lease_until = CASE WHEN job.built_revision > job.linked_revision AND job.lease_revision = job.built_revision
                          THEN job.lease_until END
-  WHERE job.series = cancel.series
-    AND job.archive = cancel.archive
+  WHERE job.series = cancel.series COLLATE "C"
+    AND job.archive = cancel.archive COLLATE "C"
     AND job.pending
     AND job.built_revision < job.wanted_revision
     AND job.cancelled_revision < job.wanted_revision;
@@ -35,8 +35,8 @@ BEGIN
       due_at = moment,
       attempts = 0,
       losses = 0
-  WHERE job.series = retry.series
-    AND job.archive = retry.archive
+  WHERE job.series = retry.series COLLATE "C"
+    AND job.archive = retry.archive COLLATE "C"
     AND ((NOT job.pending AND job.built_revision < job.wanted_revision)
          OR job.cancelled_revision = job.wanted_revision
          OR (job.pending AND job.due_at > moment AND (job.lease_until IS NULL OR job.lease_until < moment)));

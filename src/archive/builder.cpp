@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 #include "base/clock.hpp"
@@ -46,7 +47,8 @@ std::unique_ptr<BaseArchive> Builder::open_older(const BuildRequest& request, co
 
 bool Builder::aligns(const TemporaryBuild& temporary) const {
   if (!options_.align) return false;
-  std::call_once(asked_sharing_, [&] { shares_blocks_ = zip::shares_blocks(temporary.fd(), temporary.path()); });
+  std::call_once(asked_sharing_,
+                 [&] { shares_blocks_ = zip::shares_blocks(std::filesystem::path(temporary.path()).parent_path()); });
   return shares_blocks_;
 }
 

@@ -101,7 +101,7 @@ StandaloneResult write_standalone(const StandaloneRequest& request, const zip::R
   options.level = request.level;
   options.progress = &progress.bytes_done;
   OutputFile output(request.output);
-  options.align = request.align && zip::shares_blocks(output.fd(), output.path());
+  options.align = request.align && zip::shares_blocks(fs::absolute(request.output).parent_path());
   options.write_back = request.sync;
   result.write = request.base ? write_reusing(request, output, *plan, options, resources, stop, result)
                               : zip::write_archive(output.fd(), output.path(), *plan, *plan, options, resources, stop);

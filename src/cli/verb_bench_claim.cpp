@@ -169,6 +169,7 @@ int bench_claim(const Globals& globals, const BenchArguments& arguments) {
     std::mutex mutex;
     std::exception_ptr failure;
     std::vector<std::jthread> threads;
+    threads.reserve(parts.size());
     for (auto& part : parts) {
       threads.emplace_back([&] {
         try {

@@ -46,12 +46,13 @@ Settled settle(Connection& connection, std::vector<Item> batch, const Ending& en
   if (batch.empty()) return settled;
   for (std::size_t i = 0; i < batch.size(); ++i) batch[i].i = i;
   const auto ended = connection.transact([&](pqxx::work& transaction) {
-    const auto locked = jobs_of(transaction, sql::lock_free_jobs, batch);
+    auto locked = jobs_of(transaction, sql::lock_free_jobs, batch);
     std::vector<Item> free;
     std::vector<Item> others;
     free.reserve(batch.size());
     for (auto& item : batch) {
-      (locked.contains(item.attempt.lease.job_id) ? free : others).push_back(std::move(item));
+      // One item a job: a statement does not see what it does itself. A second one comes again, as if it were busy.
+      (locked.erase(item.attempt.lease.job_id) > 0 ? free : others).push_back(std::move(item));
     }
     auto ends = end_locked(transaction, free, ending, recorder);
     if (others.empty()) return ends;

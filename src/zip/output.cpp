@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,14 +34,20 @@ bool says_never(int error) noexcept {
 
 }  // namespace
 
-bool shares_blocks(int fd, const std::string& path) {
-  // A range without bytes. Trying with a block would mean truncating the file again, and whoever truncates a file to
-  // nothing waits for the disk when he closes it: ext4 (auto_da_alloc) and XFS take it for one that replaces another.
+bool shares_blocks(const std::string& folder) {
+  const auto says_no = [&](const char* what) {
+    log::debug("{}: no shared blocks: {}: {}", folder, what, errno_text(errno));
+    return false;
+  };
+  const Fd fd(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!fd) return says_no("a file without a name");
+  const std::vector<std::byte> block(k_block_bytes);
+  if (!pwrite_full(fd.get(), block, 0)) return says_no("write");
   file_clone_range range{};
-  range.src_fd = fd;
-  const bool shared = ::ioctl(fd, FICLONERANGE, &range) == 0;
-  if (!shared) log::debug("{}: no shared blocks: {}", path, errno_text(errno));
-  return shared;
+  range.src_fd = fd.get();
+  range.src_length = k_block_bytes;
+  range.dest_offset = k_block_bytes;
+  return ::ioctl(fd.get(), FICLONERANGE, &range) == 0 || says_no("share");
 }
 
 void Output::wrote(std::uint64_t bytes) {
@@ -66,6 +73,16 @@ std::optional<dev_t> Output::cloneable_device(int fd) {
   return status.st_dev;
 }
 
+// XFS makes the file longer for a range behind its end, and waits for the disk to do so, at every file. Takes no space. Not
+// before something was shared: XFS writes back at the close what was cut shorter. Where a limit forbids such a size the
+// archive itself may fit.
+void Output::extend() noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < most_bytes_) return;
+  extended_ = ::ftruncate(fd_, static_cast<off_t>(most_bytes_)) == 0;
+  if (!extended_) log::debug("the archive is not extended: {}", errno_text(errno));
+}
+
 std::uint64_t Output::clone(const FileRange& from, std::uint64_t bytes, std::uint64_t offset) {
   if (from.offset % k_block_bytes != 0 || offset % k_block_bytes != 0 || bytes < k_clone_from) return 0;
   const auto device = cloneable_device(from.fd);
@@ -77,6 +94,7 @@ std::uint64_t Output::clone(const FileRange& from, std::uint64_t bytes, std::uin
   range.dest_offset = offset;
   if (::ioctl(fd_, FICLONERANGE, &range) == 0) {
     cloned_bytes_ += range.src_length;
+    if (most_bytes_ > 0) std::call_once(first_clone_, [this] { extend(); });
     return range.src_length;
   }
   const int error = errno;

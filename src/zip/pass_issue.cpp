@@ -153,14 +153,15 @@ void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& la
   large->range = large->reader->file_range();
   // An older archive's data has its CRC already; a source's is read after it was shared.
   large->clone = large->range.has_value() && (large->raw_crc || large->reader->settled());
-  if (large->clone && large->copied() && options_.align) large->chunk_bytes = k_cloned_chunk_bytes;
+  const bool aligned = large->method == Method::stored && may_align(large->bytes_to_read);
+  if (large->clone && aligned) large->chunk_bytes = k_aligned_chunk_bytes;
   large->chunks = static_cast<std::size_t>((large->bytes_to_read + large->chunk_bytes - 1) / large->chunk_bytes);
   large->crcs.resize(large->chunks);
   large->unfinished_chunks = large->chunks;
   large->unfinished_parts = large->chunks + 1;
   auto header = new_piece(Piece::Role::header, index);
   header->large = large;
-  header->align_next = large->method == Method::stored && may_align(large->bytes_to_read);
+  header->align_next = aligned;
   const std::size_t header_bytes = local_header_size(large->view);
   Timings timings;
   settle(sequencer_.ready(append(std::move(header), header_bytes, 0), header_bytes), timings);

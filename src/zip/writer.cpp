@@ -1,6 +1,5 @@
 #include "zip/writer.hpp"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,7 +7,6 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "base/log.hpp"
 #include "zip/format.hpp"
 #include "zip/output.hpp"
 #include "zip/pass.hpp"
@@ -28,15 +26,6 @@ void set_size(int fd, const std::string& path, std::uint64_t bytes) {
   if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) throw store_error(errno, "truncate " + path);
 }
 
-// Makes room to share blocks: XFS extends the file for a range behind its end, and waits for the disk to do so, at every
-// file. Takes no space. Where a limit forbids such a size the archive itself may fit.
-void extend(int fd, std::uint64_t bytes) noexcept {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes) return;
-  if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0)
-    log::debug("the archive is not extended first: {}", errno_text(errno));
-}
-
 }  // namespace
 
 std::uint64_t most_bytes(const EntryList& entries, bool align) {
@@ -54,14 +43,13 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
   if (entries.size() == 0 && !options.allow_empty) {
     throw Error(ErrorKind::empty, "the archive would have no entries", "list at least one source");
   }
-  Output output(fd, path, options.write_back);
+  Output output(fd, path, options.write_back, options.align ? most_bytes(entries, true) : 0);
   WriteResult result;
   result.entries = entries.size();
   std::vector<std::size_t> must_store;
   for (;;) {
     const std::uint64_t shared_before = output.cloned_bytes();
     const std::uint64_t progress_before = options.progress == nullptr ? 0 : options.progress->load();
-    if (options.align) extend(fd, most_bytes(entries, true));
     Pass pass(output, entries, content, options, resources, stop, must_store);
     pass.run();
     const Timings timings = pass.timings();
@@ -73,7 +61,7 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
     const auto not_shrunk = pass.take_not_shrunk();
     if (not_shrunk.empty()) {
       result.bytes_out = pass.finish();
-      if (options.align) set_size(fd, path, result.bytes_out);
+      if (output.extended()) set_size(fd, path, result.bytes_out);
       result.bytes_shared = output.cloned_bytes() - shared_before;
       return result;
     }

@@ -8,6 +8,7 @@
 #include "support/process.hpp"
 #include "zip/codec.hpp"
 #include "zip/memory_archive.hpp"
+#include "zip/output.hpp"
 
 namespace zipmodule::archive {
 namespace {
@@ -51,6 +52,7 @@ TEST_CASE("on XFS and btrfs media is shared with its source and with the build b
     return;
   }
   CAPTURE(type);
+  CHECK(zip::shares_blocks(mount->path()));
   TestSite site(mount->path());
   make_album(site);
   REQUIRE(test::wait_until([&] { return all_settled(site); }));

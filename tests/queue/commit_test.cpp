@@ -29,6 +29,17 @@ TEST_CASE("a commit told twice, as after a lost answer, is stored once and answe
   CHECK(bench.outcomes() == "done");
 }
 
+TEST_CASE("of two completions of one lease in one batch the second is settled in the next round") {
+  Bench bench;
+  bench.publish("a");
+  const auto completion = completion_of(bench.claim_one().lease, 1);
+  CHECK(bench.worker.commit(bench.run, {completion, completion}) == Answers{true, false});
+  CHECK(bench.worker.left_busy() == Answers{false, true});
+  CHECK(bench.worker.commit(bench.run, {completion}) == Answers{true});
+  CHECK(bench.db.sql("SELECT count(*) FROM zipmodule.build") == "1");
+  CHECK(bench.outcomes() == "done");
+}
+
 TEST_CASE("a second build under the same lease is refused") {
   Bench bench;
   bench.publish("a");

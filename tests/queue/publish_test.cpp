@@ -319,6 +319,24 @@ TEST_CASE("a cancel does not leave a link waiting for the quiet time of what it 
   CHECK(jobs[0].lease.revision == 1);
 }
 
+// As columns of a CMS have that are sorted for their language.
+TEST_CASE("names may come from columns with a collation of their own") {
+  Bench bench;
+  bench.db.sql(R"(
+    CREATE TABLE album (series text COLLATE "POSIX", slug text COLLATE "POSIX");
+    INSERT INTO album VALUES ('s', 'a'), ('s', 'b'))");
+  const auto over_albums = [&](const std::string& call) {
+    return bench.db.sql("SELECT string_agg((" + call + ")::text, ' ' ORDER BY slug) FROM album");
+  };
+  const std::string publish =
+      "SELECT revision FROM zipmodule.publish(series, slug, '[{\"source\":\"x\"}]', lane => slug)";
+  CHECK(over_albums(publish) == "1 1");
+  CHECK(over_albums(publish) == "2 2");
+  CHECK(over_albums("SELECT state FROM zipmodule.status(series, slug)") == "pending pending");
+  CHECK(over_albums("SELECT zipmodule.cancel(series, slug)") == "true true");
+  CHECK(over_albums("SELECT zipmodule.retry(series, slug)") == "true true");
+}
+
 TEST_CASE("a publish is checked the same in a session where backslashes escape") {
   Bench bench;
   Session session(bench.db);

@@ -1,16 +1,12 @@
 #include "zip/output.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <string>
 
-#include "base/fd.hpp"
 #include "support/catch.hpp"
-#include "support/temp_dir.hpp"
 #include "support/tree.hpp"
 #include "zip/memory_archive.hpp"
 
@@ -31,7 +27,7 @@ TEST_CASE("a file system that copies nothing, though there is data, is read from
   const std::string data = test::random_bytes(700'000);
   const MemoryFile from(data);
   const MemoryFile to;
-  Output output(to.fd(), "to.zip", false);
+  Output output(to.fd(), "to.zip", false, 0);
   says_end = true;
   const auto copied = output.copy({from.fd(), 0, "from.zip"}, data.size(), 0);
   says_end = false;
@@ -39,26 +35,11 @@ TEST_CASE("a file system that copies nothing, though there is data, is read from
   CHECK((to.content() == data));
 }
 
-// ext4 and XFS write back at the close whatever was truncated to nothing before: that took as long as the archive.
-TEST_CASE("to ask whether a file system shares blocks leaves the file alone") {
-  const test::TempDir folder;
-  const Fd file(::open((folder.path() / "a.zip").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  struct stat before {};
-  struct stat after {};
-  REQUIRE(::fstat(file.get(), &before) == 0);
-  shares_blocks(file.get(), "a.zip");
-  REQUIRE(::fstat(file.get(), &after) == 0);
-  CHECK(after.st_size == 0);
-  CHECK(after.st_blocks == 0);
-  CHECK(after.st_ctim.tv_sec == before.st_ctim.tv_sec);
-  CHECK(after.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
-}
-
 TEST_CASE("what ends early is copied as far as it goes") {
   const std::string data = test::random_bytes(700'000);
   const MemoryFile from(data);
   const MemoryFile to;
-  Output output(to.fd(), "to.zip", false);
+  Output output(to.fd(), "to.zip", false, 0);
   CHECK(output.copy({from.fd(), 0, "from.zip"}, data.size() + 100'000, 0) == data.size());
   CHECK((to.content() == data));
 }
