@@ -94,7 +94,9 @@ bool Claimer::Budget::allows() const noexcept {
 void Claimer::Budget::spend(const std::vector<Pick>& taken, double seconds) noexcept {
   // The server's own time, where it tells: the way to it is no waste.
   const double found = taken.empty() ? seconds : taken.back().seconds;
-  wasted_seconds_ = found - k_row_seconds * static_cast<double>(taken.size());
+  const double wasted = found - k_row_seconds * static_cast<double>(taken.size());
+  wasted_seconds_ = std::min(wasted, last_seconds_);
+  last_seconds_ = wasted;
   since_ = Stopwatch();
 }
 

@@ -50,7 +50,8 @@ class Claimer {
     void spend(const std::vector<Pick>& taken, double seconds) noexcept;  // seconds: of the whole query
 
    private:
-    double wasted_seconds_ = 0;  // by the last one
+    double last_seconds_ = 0;    // that the last one wasted
+    double wasted_seconds_ = 0;  // by the better of the last two: one that stood still for a moment tells nothing
     Stopwatch since_;
   };
   using Mark = std::pair<std::int64_t, std::int64_t>;  // turn, job_id
