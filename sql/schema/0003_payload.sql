@@ -53,7 +53,7 @@ DECLARE
                            || '(?:, "destination": "' || k_path || E'")?\\}(?:, )?)+\\]$';
   k_few constant integer := 100;
   k_short constant integer := 4096;  -- of the whole text: no source or destination in it is too long
-  k_long_name constant jsonpath := '$[*].name ? (@ like_regex "^.{63}.")';  -- a character may have four bytes
+  k_long_name constant jsonpath := jsonpath '$[*].name ? (@ like_regex "^.{63}.")';  -- a character may have four bytes
   problem text;
 BEGIN
   IF files IS NULL THEN PERFORM zipmodule.refuse('files: must not be null'); END IF;

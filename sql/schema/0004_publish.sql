@@ -8,25 +8,29 @@ DECLARE
   k_longest constant interval := '100 years';
   problem text;
 BEGIN
-  problem := CASE
-    WHEN zipmodule.name_problem(series) IS NOT NULL THEN 'series: ' || zipmodule.name_problem(series)
-    WHEN zipmodule.name_problem(archive) IS NOT NULL THEN 'archive: ' || zipmodule.name_problem(archive)
-    WHEN metadata IS NULL THEN 'metadata: must not be null'
-    WHEN jsonb_typeof(metadata) <> 'object' THEN 'metadata: must be an object'
-    WHEN priority IS NULL THEN 'priority: must not be null'
-    WHEN lane IS NOT NULL AND zipmodule.name_problem(lane) IS NOT NULL THEN 'lane: ' || zipmodule.name_problem(lane)
-    WHEN quiet IS NULL THEN 'quiet: must not be null'
-    WHEN quiet < '0' THEN 'quiet: must not be negative'
-    WHEN quiet > k_longest THEN 'quiet: must be at most 100 years'
-    WHEN max_wait IS NULL THEN 'max_wait: must not be null'
-    WHEN max_wait < '0' THEN 'max_wait: must not be negative'
-    WHEN max_wait > k_longest THEN 'max_wait: must be at most 100 years'
-    WHEN on_missing IS NULL OR on_missing NOT IN ('fail', 'skip') THEN 'on_missing: must be ''fail'' or ''skip'''
-    WHEN level NOT IN ('store', 'fast', 'balanced', 'small') THEN
-      'level: must be ''store'', ''fast'', ''balanced'' or ''small'''
-    WHEN mode IS NULL OR mode NOT IN ('replace', 'merge') THEN 'mode: must be ''replace'' or ''merge'''
-    WHEN store IS NOT NULL AND zipmodule.name_problem(store) IS NOT NULL THEN 'store: ' || zipmodule.name_problem(store)
-  END;
+  -- Each name is looked at once: a session sets up all of this expression anew in every transaction.
+  problem := coalesce(
+    'series: ' || zipmodule.name_problem(series),
+    'archive: ' || zipmodule.name_problem(archive),
+    CASE
+      WHEN metadata IS NULL THEN 'metadata: must not be null'
+      WHEN jsonb_typeof(metadata) <> 'object' THEN 'metadata: must be an object'
+      WHEN priority IS NULL THEN 'priority: must not be null'
+    END,
+    CASE WHEN lane IS NOT NULL THEN 'lane: ' || zipmodule.name_problem(lane) END,
+    CASE
+      WHEN quiet IS NULL THEN 'quiet: must not be null'
+      WHEN quiet < '0' THEN 'quiet: must not be negative'
+      WHEN quiet > k_longest THEN 'quiet: must be at most 100 years'
+      WHEN max_wait IS NULL THEN 'max_wait: must not be null'
+      WHEN max_wait < '0' THEN 'max_wait: must not be negative'
+      WHEN max_wait > k_longest THEN 'max_wait: must be at most 100 years'
+      WHEN on_missing IS NULL OR on_missing NOT IN ('fail', 'skip') THEN 'on_missing: must be ''fail'' or ''skip'''
+      WHEN level NOT IN ('store', 'fast', 'balanced', 'small') THEN
+        'level: must be ''store'', ''fast'', ''balanced'' or ''small'''
+      WHEN mode IS NULL OR mode NOT IN ('replace', 'merge') THEN 'mode: must be ''replace'' or ''merge'''
+    END,
+    CASE WHEN store IS NOT NULL THEN 'store: ' || zipmodule.name_problem(store) END);
   IF problem IS NOT NULL THEN PERFORM zipmodule.refuse(problem); END IF;
 END
 $$;
@@ -68,7 +72,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment constant timestamptz := statement_timestamp();
   its_lane text;
-  turn bigint;
+  its_turn bigint;
   elements integer;
 BEGIN
   PERFORM zipmodule.check_arguments(publish.series, publish.archive, publish.metadata, publish.priority, publish.lane,
@@ -77,48 +81,59 @@ BEGIN
   PERFORM zipmodule.check_files(publish.files, publish.mode);
   its_lane := coalesce(publish.lane, publish.series);
 
-  turn := zipmodule.next_turn(its_lane, publish.priority);
+  its_turn := zipmodule.next_turn(its_lane, publish.priority);
 
-  INSERT INTO zipmodule.job AS job (series, archive, files, metadata, on_missing, level, lane, priority, store,
-                                    published_at, pending_since, turn, window_at, due_at)
-  VALUES (publish.series, publish.archive,
-          CASE publish.mode WHEN 'merge' THEN coalesce(zipmodule.merged_files('[]', publish.files), '[]')
-                            ELSE publish.files END,
-          publish.metadata, publish.on_missing, publish.level, its_lane,
-          publish.priority, publish.store, moment, moment, turn, moment, moment + least(publish.quiet, publish.max_wait))
-  ON CONFLICT ON CONSTRAINT job_name DO UPDATE SET
-    files = CASE publish.mode WHEN 'merge' THEN coalesce(zipmodule.merged_files(job.files, publish.files), '[]')
-                              ELSE EXCLUDED.files END,
-    metadata = EXCLUDED.metadata,
-    on_missing = EXCLUDED.on_missing,
-    level = EXCLUDED.level,
-    lane = EXCLUDED.lane,
-    priority = EXCLUDED.priority,
-    store = EXCLUDED.store,
-    published_at = moment,
-    wanted_revision = job.wanted_revision + 1,
-    cancelled_revision = 0,
-    pending = true,
-    -- A job that still waits keeps its place; a claim that runs now has used it up. The window in which publishes gather
-    -- was used up by any claim of what is wanted, also by one that failed and is to be tried again, and by a cancel.
-    (pending_since, turn, window_at, due_at) = (
-      SELECT CASE WHEN fresh THEN moment ELSE job.pending_since END,
-             CASE WHEN fresh THEN EXCLUDED.turn ELSE job.turn END,
-             first_publish,
-             least(moment + publish.quiet, first_publish + publish.max_wait)
-      FROM (SELECT NOT job.pending OR (job.lease_until IS NOT NULL AND job.lease_revision = job.wanted_revision)) AS f(fresh)
-      CROSS JOIN LATERAL (
-        SELECT CASE WHEN fresh OR job.lease_revision = job.wanted_revision
-                         OR job.cancelled_revision = job.wanted_revision
-                    THEN moment ELSE job.window_at END
-      ) AS w(first_publish)
-    ),
-    attempts = 0,
-    claims = 0,
-    losses = 0,
-    last_error_kind = NULL,
-    last_error = NULL
-  RETURNING job.job_id, job.wanted_revision, jsonb_array_length(job.files) INTO job_id, revision, elements;
+  -- Not ON CONFLICT DO UPDATE: all of the update is set up for every insert then, a sixth of a first publish.
+  LOOP
+    INSERT INTO zipmodule.job AS job (series, archive, files, metadata, on_missing, level, lane, priority, store,
+                                      published_at, pending_since, turn, window_at, due_at)
+    VALUES (publish.series, publish.archive,
+            CASE publish.mode WHEN 'merge' THEN coalesce(zipmodule.merged_files('[]', publish.files), '[]')
+                              ELSE publish.files END,
+            publish.metadata, publish.on_missing, publish.level, its_lane,
+            publish.priority, publish.store, moment, moment, its_turn, moment,
+            moment + least(publish.quiet, publish.max_wait))
+    ON CONFLICT ON CONSTRAINT job_name DO NOTHING
+    RETURNING job.job_id, job.wanted_revision, jsonb_array_length(job.files) INTO job_id, revision, elements;
+    EXIT WHEN FOUND;
+
+    UPDATE zipmodule.job SET
+      files = CASE publish.mode WHEN 'merge' THEN coalesce(zipmodule.merged_files(job.files, publish.files), '[]')
+                                ELSE publish.files END,
+      metadata = publish.metadata,
+      on_missing = publish.on_missing,
+      level = publish.level,
+      lane = its_lane,
+      priority = publish.priority,
+      store = publish.store,
+      published_at = moment,
+      wanted_revision = job.wanted_revision + 1,
+      cancelled_revision = 0,
+      pending = true,
+      -- A job that still waits keeps its place; a claim that runs now has used it up. The window in which publishes gather
+      -- was used up by any claim of what is wanted, also by one that failed and is to be tried again, and by a cancel.
+      (pending_since, turn, window_at, due_at) = (
+        SELECT CASE WHEN fresh THEN moment ELSE job.pending_since END,
+               CASE WHEN fresh THEN its_turn ELSE job.turn END,
+               first_publish,
+               least(moment + publish.quiet, first_publish + publish.max_wait)
+        FROM (SELECT NOT job.pending
+                     OR (job.lease_until IS NOT NULL AND job.lease_revision = job.wanted_revision)) AS f(fresh)
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN fresh OR job.lease_revision = job.wanted_revision
+                           OR job.cancelled_revision = job.wanted_revision
+                      THEN moment ELSE job.window_at END
+        ) AS w(first_publish)
+      ),
+      attempts = 0,
+      claims = 0,
+      losses = 0,
+      last_error_kind = NULL,
+      last_error = NULL
+    WHERE job.series = publish.series COLLATE "C" AND job.archive = publish.archive COLLATE "C"
+    RETURNING job.job_id, job.wanted_revision, jsonb_array_length(job.files) INTO job_id, revision, elements;
+    EXIT WHEN FOUND;  -- else somebody has removed it in between
+  END LOOP;
 
   IF elements = 0 THEN
     PERFORM zipmodule.refuse('files: must not be empty after merging');
