@@ -50,7 +50,7 @@ class TemporaryBuild {
   ~TemporaryBuild();
 
   int fd() const noexcept { return fd_.get(); }
-  const std::string& path() const noexcept { return path_; }  // absolute, for messages
+  const std::string& path() const noexcept { return path_; }  // absolute
 
   // Syncs the file, renames it to its final name and syncs that folder: from then on it survives a crash. Throws
   // Error{disk_full, store_unwritable, io}.

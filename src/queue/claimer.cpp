@@ -41,7 +41,8 @@ class Claimer::Picks {
   std::size_t missing() const noexcept { return most_ - picked_.size(); }
   const std::vector<Pick>& picked() const noexcept { return picked_; }
 
-  // Asks for up to `most` picks (`which`: the middle of the statement, see due.sql), again while a lane became full and others may follow behind it.
+  // Asks for up to `most` picks, again while a lane became full and others may follow behind it. `which`: the middle of the
+  // statement, see due.sql.
   template <class... Parameters>
   std::vector<Pick> pick(std::size_t most, const char* which, const Parameters&... parameters) {
     const std::string statement = fmt::format("{}{}{}", sql::due, which, sql::locked);

@@ -71,22 +71,6 @@ std::string json_of(const std::vector<std::string>& texts) {
   return json.dump();
 }
 
-void append_measurements(RowText& row, const Measurements* measured) {
-  if (measured == nullptr) {
-    for (int i = 0; i < 13; ++i) row.null();
-    return;
-  }
-  for (const double value :
-       {measured->build_seconds, measured->plan_seconds, measured->read_seconds, measured->compress_seconds,
-        measured->write_seconds, measured->sync_seconds, measured->commit_seconds, measured->cpu_seconds}) {
-    row.number(seconds(value));
-  }
-  for (const std::uint64_t value :
-       {measured->files, measured->files_reused, measured->files_missing, measured->bytes_in, measured->bytes_out}) {
-    row.number(count(value));
-  }
-}
-
 // In the order of zipmodule.attempt's columns.
 void append_row(std::string& to, const Item& item, bool measured) {
   const Attempt& attempt = item.attempt;
@@ -115,7 +99,14 @@ void append_row(std::string& to, const Item& item, bool measured) {
   } else {
     for (int i = 0; i < 6; ++i) row.null();
   }
-  append_measurements(row, measured ? &attempt.measured : nullptr);
+  const Measurements& took = attempt.measured;
+  for (const double value : {took.build_seconds, took.plan_seconds, took.read_seconds, took.compress_seconds,
+                             took.write_seconds, took.sync_seconds, took.commit_seconds, took.cpu_seconds}) {
+    measured ? row.number(seconds(value)) : row.null();
+  }
+  for (const std::uint64_t value : {took.files, took.files_reused, took.files_missing, took.bytes_in, took.bytes_out}) {
+    measured ? row.number(count(value)) : row.null();
+  }
   append_quoted(to, row.end(), '\\');
 }
 

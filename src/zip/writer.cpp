@@ -43,12 +43,11 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
   if (entries.size() == 0 && !options.allow_empty) {
     throw Error(ErrorKind::empty, "the archive would have no entries", "list at least one source");
   }
-  Output output(fd, path, options.write_back, options.align ? most_bytes(entries, true) : 0);
   WriteResult result;
   result.entries = entries.size();
   std::vector<std::size_t> must_store;
   for (;;) {
-    const std::uint64_t shared_before = output.cloned_bytes();
+    Output output(fd, path, options.write_back, options.align ? most_bytes(entries, true) : 0);
     const std::uint64_t progress_before = options.progress == nullptr ? 0 : options.progress->load();
     Pass pass(output, entries, content, options, resources, stop, must_store);
     pass.run();
@@ -62,7 +61,7 @@ WriteResult write_archive(int fd, const std::string& path, const EntryList& entr
     if (not_shrunk.empty()) {
       result.bytes_out = pass.finish();
       if (output.extended()) set_size(fd, path, result.bytes_out);
-      result.bytes_shared = output.cloned_bytes() - shared_before;
+      result.bytes_shared = output.cloned_bytes();
       return result;
     }
     // The samples of these promised more than the whole kept. What follows them stands at the wrong place, so all is
