@@ -4,9 +4,11 @@
 //                                             \-> fail / give back
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -15,10 +17,12 @@
 #include <vector>
 
 #include "base/bounded_queue.hpp"
-#include "queue/listener.hpp"
 #include "queue/worker.hpp"
 #include "run/job.hpp"
 #include "run/leases.hpp"
+#include "run/lookout.hpp"
+#include "run/patience.hpp"
+#include "run/settler.hpp"
 #include "run/site.hpp"
 
 namespace zipmodule::run {
@@ -49,31 +53,16 @@ class Dispatcher {
   using Results = std::vector<AttemptResult>;
 
   void work_loop();
+  void wake();
   bool claim_more();
   std::size_t wanted_claims() const;
-  void follow_listener();
+  void note_build_time(const AttemptResult& result);
   std::chrono::milliseconds time_to_look_again();
-  // 0 or less where a job is due that was not claimed, infinity where none waits.
-  double seconds_to_next_due();
   bool may_claim() const;
-  // Until there is one, or for `most`.
+  // Until there is one, or for `most`; the postponed ones with them.
   Results wait_for_results(std::optional<std::chrono::milliseconds> most);
-  void settle(Results results);
-  void settle_builds(Results builds);
-  void link_and_release(Results& committed, bool built_now);
-  void repair_link(const Work& work);
-  void forget_useless(Results useless);
-  void settle_failures(Results failures);
-  void report_failure(const AttemptResult& result);
-  void postpone(AttemptResult result) { postponed_.push_back(std::move(result)); }
   // Throws Error{database} where only postponed results have been left for a while.
   void require_progress();
-  void finished(const Work& work);
-
-  // Calls `statement`, again with growing pauses while the database is away and no stop is requested: as long as
-  // any lease lives, and a few seconds in any case.
-  template <class Statement>
-  auto with_database(Statement statement);
 
   // constant after construction
   const config::Config& config_;
@@ -85,32 +74,27 @@ class Dispatcher {
   const zip::Level default_level_;
 
   // the dispatching thread's own
+  Patience patience_;
+  Settler settler_;                   // but for its counts
   std::size_t in_flight_ = 0;         // claimed and not settled
   double average_build_seconds_ = 0;  // 0: not known yet
-  Results postponed_;                 // to be settled again: publishes with open transactions have their jobs locked
+  Results postponed_;                 // to be settled again
+  Stopwatch only_postponed_;          // since when nothing else is left
   Stopwatch runtime_;
   Stopwatch dry_;  // since the last claim that got something
-  bool listening_ = false;
-  Stopwatch since_noted_;  // that it listens
-  struct NextDue {
-    double seconds;       // from `asked`
-    double good_seconds;  // from then as well
-    Stopwatch asked;
-  };
-  std::optional<NextDue> due_;
-  Stopwatch only_postponed_;  // since when nothing else is left
 
+  std::atomic<std::uint64_t> claimed_ = 0;
+  std::atomic<bool> out_of_time_ = false;
   BoundedQueue<Work> work_;
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable_any arrived_;
-  Results results_;  // guarded by mutex_, as below
-  Tally tally_;
+  Results results_;     // guarded by mutex_, as below
   bool woken_ = false;  // something was published, or the listener's state changed
 
   std::stop_callback<std::function<void()>> on_stop_;
-  std::vector<std::jthread> workers_;  // with the listener last: joined before the rest goes
-  std::optional<queue::Listener> listener_;
+  std::vector<std::jthread> workers_;  // with the lookout's listener last: joined before the rest goes
+  Lookout lookout_;
 };
 
 }  // namespace zipmodule::run
