@@ -39,16 +39,19 @@ std::size_t common_end(std::string_view a, std::string_view b) noexcept {
 
 class FileReader final : public zip::EntryReader {
  public:
-  FileReader(storage::OpenFile file) : file_(std::move(file)) {}
+  explicit FileReader(std::unique_ptr<storage::File> file) : file_(std::move(file)) {}
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
-    return file_.read_at(offset, buffer);
+    return file_->read_at(offset, buffer);
   }
-  void require_unchanged() override { file_.require_unchanged(); }
-  std::optional<zip::FileRange> file_range() const override { return zip::FileRange{file_.fd(), 0, file_.name()}; }
-  bool settled() const override { return file_.settled(); }
+  void require_unchanged() override { file_->require_unchanged(); }
+  std::optional<zip::FileRange> file_range() const override {
+    if (file_->fd() < 0) return std::nullopt;
+    return zip::FileRange{file_->fd(), 0, file_->name()};
+  }
+  bool settled() const override { return file_->settled(); }
 
  private:
-  storage::OpenFile file_;
+  const std::unique_ptr<storage::File> file_;
 };
 
 class TextReader final : public zip::EntryReader {
@@ -99,26 +102,35 @@ std::unique_ptr<zip::EntryReader> Plan::open(std::size_t index) {
   const Entry& entry = entries_[index];
   const std::uint16_t root = origins_[entry.origin].root;
   if (root == k_generated_root) return std::make_unique<TextReader>(generated_);
-  storage::OpenFile file = roots_[root]->open(source_path(entry));
-  const auto& status = file.status();
-  if (status.size_bytes != entry.size_bytes || status.mtime_ns != entry.mtime_ns || status.ctime_ns != entry.ctime_ns ||
-      status.inode != entry.inode) {
-    throw Error(ErrorKind::source_changed, fmt::format("source {} changed after it was listed", source_name(index)),
-                "publish when its writer is finished");
-  }
-  if (entry.size_bytes <= SourceReadAhead::k_bytes_most) read_ahead_.opened(index, file, size());
+  auto file = open_file(entry);
+  if (entry.size_bytes <= SourceReadAhead::k_bytes_most) read_ahead_.opened(index, *file, size());
   return std::make_unique<FileReader>(std::move(file));
 }
 
-std::optional<storage::OpenFile> Plan::open_ahead(std::size_t index) const {
+std::unique_ptr<storage::File> Plan::open_file(const Entry& entry) const {
+  const Origin& origin = origins_[entry.origin];
+  return roots_[origin.root]->open(source_path(entry),
+                                   {storage::FileType::regular, entry.executable, entry.size_bytes, entry.mtime_ns,
+                                    entry.ctime_ns, entry.inode, origin.device},
+                                  stop_);
+}
+
+Fetchers* Plan::fetchers(std::size_t index) {
+  const std::uint16_t root = origins_[entries_[index].origin].root;
+  return root == k_generated_root ? nullptr : roots_[root]->fetchers();
+}
+
+// Null where there is nothing to ask for.
+std::unique_ptr<storage::File> Plan::open_ahead(std::size_t index) const {
   const Entry& entry = entries_[index];
   const std::uint16_t root = origins_[entry.origin].root;
   if (entry.size_bytes == 0 || entry.size_bytes > SourceReadAhead::k_bytes_most || root == k_generated_root)
-    return std::nullopt;
+    return nullptr;
+  if (roots_[root]->fetchers() != nullptr) return nullptr;
   try {
-    return roots_[root]->open(source_path(entry));
+    return open_file(entry);
   } catch (const Error&) {
-    return std::nullopt;  // told when its turn comes
+    return nullptr;  // told when its turn comes
   }
 }
 
@@ -126,7 +138,7 @@ std::optional<storage::OpenFile> Plan::open_ahead(std::size_t index) const {
 class Planner {
  public:
   Planner(const Roots& roots, const PlanOptions& options, const std::stop_token& stop)
-      : roots_(roots), options_(options), stop_(stop), names_(options.on_duplicate), plan_(std::make_unique<Plan>()) {}
+      : roots_(roots), options_(options), stop_(stop), names_(options.on_duplicate), plan_(std::make_unique<Plan>(stop)) {}
 
   void add(const Listed& listed);
   std::unique_ptr<Plan> finish() {
@@ -184,7 +196,7 @@ std::uint16_t Planner::root_index(const Listed& listed) {
                 fmt::format("content root '{}' is not configured on host {}", listed.root, options_.host),
                 fmt::format("add content.roots.{} there, or publish from another root", listed.root));
   }
-  const storage::LocalRoot* root = &found->second;
+  const storage::Root* root = found->second.get();
   auto& used = plan_->roots_;
   const auto known = std::find(used.begin(), used.end(), root);
   const auto index = static_cast<std::uint16_t>(known - used.begin());
@@ -198,7 +210,7 @@ void Planner::add(const Listed& listed) {
   const std::uint16_t root = root_index(listed);
   storage::FileStatus status;
   try {
-    status = plan_->roots_[root]->status(listed.path);
+    status = plan_->roots_[root]->status(listed.path, stop_);
   } catch (const Error& error) {
     note_missing(error, fmt::format("{}:{}", listed.root, listed.path));
     return;

@@ -15,13 +15,13 @@
 #include "archive/file_list.hpp"
 #include "archive/source_read_ahead.hpp"
 #include "archive/text_pool.hpp"
-#include "storage/local_root.hpp"
+#include "storage/root.hpp"
 #include "zip/entry.hpp"
 #include "zip/names.hpp"
 
 namespace zipmodule::archive {
 
-using Roots = std::map<std::string, storage::LocalRoot, std::less<>>;
+using Roots = std::map<std::string, std::unique_ptr<const storage::Root>, std::less<>>;
 
 struct PlanOptions {
   std::uint64_t max_entries = 1'000'000;                // missing sources count as well
@@ -57,13 +57,15 @@ inline constexpr std::string_view k_missing_entry = "MISSING-FILES.txt";
 // about 50 bytes.
 class Plan final : public zip::EntryList, public zip::Content {
  public:
-  Plan() = default;
+  // `stop`: for what waits for other hosts.
+  explicit Plan(std::stop_token stop = {}) : stop_(std::move(stop)) {}
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
   std::size_t size() const noexcept override { return entries_.size(); }
   zip::EntryView at(std::size_t index) const override;
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override;
+  Fetchers* fetchers(std::size_t index) override;
 
   // What tells whether an entry's source is still the same; nullopt for what has no file.
   std::optional<SourceIdentity> identity(std::size_t index) const;
@@ -104,9 +106,11 @@ class Plan final : public zip::EntryList, public zip::Content {
   };
   std::string_view name(const Entry& entry) const { return text_.at(entry.name_at, entry.name_bytes); }
   std::string source_path(const Entry& entry) const;
-  std::optional<storage::OpenFile> open_ahead(std::size_t index) const;
+  std::unique_ptr<storage::File> open_ahead(std::size_t index) const;
+  std::unique_ptr<storage::File> open_file(const Entry& entry) const;
 
-  std::vector<const storage::LocalRoot*> roots_;
+  std::stop_token stop_;
+  std::vector<const storage::Root*> roots_;
   std::deque<Entry> entries_;  // not a vector, of which there would be two while it grows
   std::vector<Origin> origins_;
   TextPool text_;

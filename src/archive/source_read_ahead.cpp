@@ -23,7 +23,7 @@ constexpr std::size_t k_restart = 1'024;
 
 }  // namespace
 
-void SourceReadAhead::opened(std::size_t index, const storage::OpenFile& file, std::size_t size) {
+void SourceReadAhead::opened(std::size_t index, const storage::File& file, std::size_t size) {
   if (credit_ <= 0) {
     if (opens_++ % k_sample != 0 || file.in_memory()) return;
     credit_ = k_credit;

@@ -4,9 +4,9 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
-#include <optional>
+#include <memory>
 
-#include "storage/local_root.hpp"
+#include "storage/root.hpp"
 
 namespace zipmodule::archive {
 
@@ -18,12 +18,12 @@ class SourceReadAhead {
   // Larger ones are read ahead by the system, once they are begun.
   static constexpr std::uint64_t k_bytes_most = std::uint64_t{256} << 10U;
 
-  // Opens the source of an index for being asked for: nullopt where there is none, it is too large or can't be opened.
-  using Open = std::function<std::optional<storage::OpenFile>(std::size_t index)>;
+  // Opens the source of an index for being asked for: null where there is none, it is too large or can't be opened.
+  using Open = std::function<std::unique_ptr<storage::File>(std::size_t index)>;
   explicit SourceReadAhead(Open open) : open_(std::move(open)) {}
 
   // Tells that `file`, a small one, is about to be read. `size`: where the indexes end.
-  void opened(std::size_t index, const storage::OpenFile& file, std::size_t size);
+  void opened(std::size_t index, const storage::File& file, std::size_t size);
 
   std::size_t asked_for() const noexcept { return asked_for_; }
 

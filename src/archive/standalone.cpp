@@ -10,6 +10,7 @@
 
 #include "archive/base_archive.hpp"
 #include "base/error.hpp"
+#include "storage/local_root.hpp"
 #include "zip/output.hpp"
 #include "zip/reader.hpp"
 #include "zip/verify.hpp"
@@ -85,7 +86,7 @@ zip::WriteResult write_reusing(const StandaloneRequest& request, const OutputFil
 StandaloneResult write_standalone(const StandaloneRequest& request, const zip::Resources& resources,
                                   const std::stop_token& stop, BuildProgress& progress) {
   Roots roots;
-  roots.try_emplace(k_root, k_root, "/", "");
+  roots.emplace(k_root, std::make_unique<storage::LocalRoot>(k_root, "/", ""));
   std::vector<Listed> list;
   for (const std::string& path : request.paths) list.push_back(to_listed(path));
   PlanOptions plan_options = request.plan;

@@ -23,6 +23,8 @@ enum class ErrorKind {
   source_type,        // neither a regular file nor a directory
   source_outside,     // it leads out of its content root
   source_changed,     // it changed while it was read
+  source_unreachable, // its host does not answer
+  source_refused,     // its host, or we, refuse to talk: login, host key
   source_name,        // its name can't stand in an archive
   name_conflict,      // two entries can't stand beside each other
   limit,              // more than the configured limits

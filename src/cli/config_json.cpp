@@ -9,7 +9,7 @@ namespace zipmodule::cli {
 Json to_json(const config::Config& config) {
   Json document;
   document["database"]["dsn"] = config.database.dsn.empty() ? "" : queue::redacted(config.database.dsn);
-  for (const auto& [name, path] : config.content.roots) document["content"]["roots"][name] = path.string();
+  for (const auto& [name, place] : config.content.roots) document["content"]["roots"][name] = to_string(place);
   document["archives"] = {
       {"root", config.archives.root.string()},
       {"store", config.archives.store},

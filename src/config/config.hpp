@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "config/place.hpp"
+
 namespace zipmodule::config {
 
 struct Database {
@@ -18,7 +20,7 @@ struct Database {
 };
 
 struct Content {
-  std::map<std::string, std::filesystem::path> roots;  // by name; absolute paths
+  std::map<std::string, Place> roots;  // by name; local paths are absolute
 
   bool operator==(const Content&) const = default;
 };

@@ -32,6 +32,9 @@ constexpr seconds k_least_keep{std::chrono::hours(24)};
 constexpr unsigned k_least_auto_workers = 2;
 constexpr unsigned k_most_auto_workers = 16;
 
+// sshd takes ten at once that have not logged in yet, of all its clients, as Debian has it.
+constexpr unsigned k_most_sessions = 64;
+
 bool valid_root_name(const std::string& name) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
@@ -51,14 +54,59 @@ struct Places {
   int archives_line = 0;
 };
 
+std::optional<SftpPlace> read_sftp(Section& roots, const Section::Entry& entry, const std::string& url) {
+  SftpPlace place;
+  const std::string problem = parse_sftp_url(url, place);
+  if (problem.empty()) return place;
+  roots.problem_at(entry.line, entry.key, problem);
+  return std::nullopt;
+}
+
+// `url: sftp://...`, with how to log in there.
+std::optional<Place> read_remote_root(Section& roots, const Section::Entry& entry) {
+  Section section = roots.section(entry.key);
+  std::string url;
+  section.text("url", url);
+  SftpPlace place;
+  section.absolute_path("key", place.key);
+  section.absolute_path("known_hosts", place.known_hosts);
+  section.count("sessions", place.sessions, 1U, k_most_sessions);
+  section.duration("timeout", place.timeout, seconds(1));
+  section.finish();
+  if (url.empty()) {
+    section.missing("url", "name the folder to read from, such as sftp://user@host/folder");
+    return std::nullopt;
+  }
+  if (!url.starts_with("sftp://")) {
+    section.problem_at(section.line_of("url"), "url", "must begin with sftp://; a folder of this host is written by itself");
+    return std::nullopt;
+  }
+  auto parsed = read_sftp(roots, entry, url);
+  if (!parsed) return std::nullopt;
+  parsed->key = place.key;
+  parsed->known_hosts = place.known_hosts;
+  parsed->sessions = place.sessions;
+  parsed->timeout = place.timeout;
+  return *parsed;
+}
+
+std::optional<Place> read_root(Section& roots, const Section::Entry& entry) {
+  if (entry.value.IsMap()) return read_remote_root(roots, entry);
+  if (entry.value.IsScalar() && entry.value.Scalar().starts_with("sftp://")) {
+    return read_sftp(roots, entry, entry.value.Scalar());
+  }
+  if (auto path = roots.path_of(entry)) return *path;
+  return std::nullopt;
+}
+
 void read_content(Section section, Content& to, Places& places) {
   Section roots = section.section("roots");
   for (const auto& entry : roots.entries()) {
     if (!valid_root_name(entry.key)) {
       roots.problem_at(entry.line, entry.key, "a root's name has 1 to 64 letters, digits, '_', '.' or '-'");
     }
-    if (auto path = roots.path_of(entry)) {
-      to.roots[entry.key] = std::move(*path);
+    if (auto place = read_root(roots, entry)) {
+      to.roots[entry.key] = std::move(*place);
       places.root_lines[entry.key] = entry.line;
     }
   }
@@ -177,16 +225,18 @@ bool contains(const fs::path& outer, const fs::path& inner) {
 void check_apart(Findings& findings, const Config& config, const Places& places) {
   if (config.archives.root.empty()) return;
   const fs::path store = resolved(config.archives.root);
-  for (const auto& [name, path] : config.content.roots) {
-    const fs::path root = resolved(path);
+  for (const auto& [name, place] : config.content.roots) {
+    const auto* const path = std::get_if<fs::path>(&place);
+    if (path == nullptr) continue;
+    const fs::path root = resolved(*path);
     if (contains(root, store)) {
       findings.problem(places.archives_line,
                        fmt::format("archives.root: {} lies inside content.roots.{} ({}); keep them apart",
-                                   config.archives.root.string(), name, path.string()));
+                                   config.archives.root.string(), name, path->string()));
     } else if (contains(store, root)) {
       findings.problem(places.root_lines.at(name),
                        fmt::format("content.roots.{}: {} lies inside archives.root ({}); keep them apart", name,
-                                   path.string(), config.archives.root.string()));
+                                   path->string(), config.archives.root.string()));
     }
   }
 }

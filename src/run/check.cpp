@@ -19,6 +19,7 @@
 #include "run/metrics.hpp"
 #include "run/ping.hpp"
 #include "run/site.hpp"
+#include "storage/local_root.hpp"
 
 namespace zipmodule::run {
 namespace {
@@ -49,7 +50,18 @@ CheckResult check_database(const config::Config& config) {
           {}};
 }
 
-CheckResult check_root(const config::Config& config, const std::string& name, const std::filesystem::path& folder) {
+// Reaches the host, logs in, and looks at the folder.
+CheckResult check_remote_root(const config::Config& config, const std::string& name, const config::Place& place) {
+  const auto root = open_root(config, name, place);
+  if (root->status("", {}).type != storage::FileType::directory) {
+    throw Error(ErrorKind::source_type, fmt::format("{} is not a folder", to_string(place)));
+  }
+  return {Level::ok, "", fmt::format("{} can be reached", to_string(place)), {}, {}};
+}
+
+CheckResult check_root(const config::Config& config, const std::string& name, const config::Place& place) {
+  if (!std::holds_alternative<std::filesystem::path>(place)) return check_remote_root(config, name, place);
+  const auto& folder = std::get<std::filesystem::path>(place);
   const storage::LocalRoot root(name, folder, config.archives.root);
   // Opening it for reading is what a run needs; the walk itself could take hours here.
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

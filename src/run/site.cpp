@@ -4,14 +4,44 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "storage/local_root.hpp"
+#include "storage/sftp_root.hpp"
 
 namespace zipmodule::run {
 
+namespace {
+
+// Of the memory for bytes in flight, what those of one host may take: one that stands still leaves the others theirs.
+constexpr std::uint64_t k_window_part = 2;
+
+storage::SftpOptions sftp_options(const config::SftpPlace& place) {
+  storage::SftpOptions options;
+  options.host = place.host;
+  options.port = place.port;
+  options.user = place.user;
+  options.key = place.key;
+  if (!place.known_hosts.empty()) options.known_hosts = {place.known_hosts};
+  options.sessions = place.sessions;
+  options.timeout = place.timeout;
+  return options;
+}
+
+}  // namespace
+
+std::unique_ptr<const storage::Root> open_root(const config::Config& config, const std::string& name,
+                                               const config::Place& place) {
+  if (const auto* sftp = std::get_if<config::SftpPlace>(&place)) {
+    return std::make_unique<storage::SftpRoot>(name, sftp_options(*sftp), sftp->folder,
+                                               config.run.memory_bytes / k_window_part);
+  }
+  return std::make_unique<storage::LocalRoot>(name, std::get<std::filesystem::path>(place), config.archives.root);
+}
+
 archive::Roots open_roots(const config::Config& config, std::vector<Error>* problems) {
   archive::Roots roots;
-  for (const auto& [name, folder] : config.content.roots) {
+  for (const auto& [name, place] : config.content.roots) {
     try {
-      roots.try_emplace(name, name, folder, config.archives.root);
+      roots.emplace(name, open_root(config, name, place));
     } catch (const Error& error) {
       if (problems == nullptr) throw;
       problems->push_back(error);

@@ -1,6 +1,7 @@
 // What a configuration names, opened: the archive store, the content roots, the threads and memory that builds share.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "archive/builder.hpp"
@@ -11,6 +12,9 @@
 #include "queue/worker.hpp"
 
 namespace zipmodule::run {
+
+std::unique_ptr<const storage::Root> open_root(const config::Config& config, const std::string& name,
+                                               const config::Place& place);
 
 // Content roots that can be opened; with `problems` those that can't are collected there instead of thrown, so that jobs
 // which don't need them go on.

@@ -37,6 +37,10 @@ FileStatus to_status(const struct stat& s) noexcept {
           s.st_dev};
 }
 
+bool same_version(const FileStatus& a, const FileStatus& b) noexcept {
+  return a.size_bytes == b.size_bytes && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns && a.inode == b.inode;
+}
+
 Error source_error(int error_number, const std::string& name) {
   const std::string message = fmt::format("source {}: {}", name, errno_text(error_number));
   if (auto error = descriptors_error(error_number, fmt::format("source {}", name))) return *error;

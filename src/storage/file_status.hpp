@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/error.hpp"
-#include "storage/local_root.hpp"
+#include "storage/root.hpp"
 
 namespace zipmodule::storage {
 

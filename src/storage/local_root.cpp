@@ -25,30 +25,30 @@ constexpr std::uint64_t k_sequential_from = std::uint64_t{2} << 20U;
 
 }  // namespace
 
-std::size_t OpenFile::read_at(std::uint64_t offset, std::span<std::byte> buffer) const {
+std::size_t LocalFile::read_at(std::uint64_t offset, std::span<std::byte> buffer) {
   const auto n = pread_full(fd_.get(), buffer, offset);
-  if (n < 0) throw source_error(errno, name_);
+  if (n < 0) throw source_error(errno, name());
   return static_cast<std::size_t>(n);
 }
 
-bool OpenFile::in_memory() const noexcept {
+bool LocalFile::in_memory() const noexcept {
   char first = 0;
   const iovec into{&first, 1};
   return ::preadv2(fd_.get(), &into, 1, 0, RWF_NOWAIT) >= 0 || errno != EAGAIN;
 }
 
-void OpenFile::ask_for() const noexcept { ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_WILLNEED); }
+void LocalFile::ask_for() const noexcept { ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_WILLNEED); }
 
-void OpenFile::require_unchanged() const {
+void LocalFile::require_unchanged() {
   struct stat now {};
-  if (::fstat(fd_.get(), &now) != 0) throw source_error(errno, name_);
+  if (::fstat(fd_.get(), &now) != 0) throw source_error(errno, name());
   if (to_status(now) != status_) {
-    throw Error(ErrorKind::source_changed, fmt::format("source {} changed while it was read", name_),
+    throw Error(ErrorKind::source_changed, fmt::format("source {} changed while it was read", name()),
                 "publish when its writer is finished");
   }
 }
 
-bool OpenFile::settled() const {
+bool LocalFile::settled() const {
   // Times move in steps of the kernel's clock tick, at most 10 ms.
   constexpr std::int64_t k_settled_ns = 100'000'000;
   timespec now{};
@@ -57,10 +57,10 @@ bool OpenFile::settled() const {
 }
 
 LocalRoot::LocalRoot(std::string name, const std::filesystem::path& folder, const std::filesystem::path& store)
-    : name_(std::move(name)), folder_(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {
+    : Root(std::move(name)), folder_(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {
   if (!folder_) {
-    throw Error(ErrorKind::config, fmt::format("content root {} at {}: {}", name_, folder.string(), errno_text(errno)),
-                fmt::format("mount or create it, or change content.roots.{}", name_));
+    throw Error(ErrorKind::config, fmt::format("content root {} at {}: {}", this->name(), folder.string(), errno_text(errno)),
+                fmt::format("mount or create it, or change content.roots.{}", this->name()));
   }
   std::error_code unresolved;
   store_ = std::filesystem::canonical(store, unresolved);
@@ -69,7 +69,7 @@ LocalRoot::LocalRoot(std::string name, const std::filesystem::path& folder, cons
   if (confinement_ == Confinement::components) {
     log::debug(
         "content root {}: this kernel or sandbox has no openat2: paths are opened step by step, without symlinks",
-        name_);
+        this->name());
   }
 }
 
@@ -92,7 +92,7 @@ void LocalRoot::require_outside_store(int fd, const std::string& path) const {
   }
 }
 
-FileStatus LocalRoot::status(const std::string& path) const {
+FileStatus LocalRoot::status(const std::string& path, const std::stop_token& /*stop*/) const {
   const Fd fd = open_path(path, O_PATH);
   struct stat s {};
   if (::fstat(fd.get(), &s) != 0) throw source_error(errno, full_name(path));
@@ -102,7 +102,7 @@ FileStatus LocalRoot::status(const std::string& path) const {
   return status;
 }
 
-OpenFile LocalRoot::open(const std::string& path) const {
+std::unique_ptr<LocalFile> LocalRoot::open(const std::string& path) const {
   // O_NONBLOCK: a FIFO put in the file's place must not hold the build; it has no effect on regular files.
   Fd fd = open_path(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   struct stat s {};
@@ -111,7 +111,17 @@ OpenFile LocalRoot::open(const std::string& path) const {
   const FileStatus status = to_status(s);
   if (status.type != FileType::regular) throw wrong_type(full_name(path));
   if (status.size_bytes >= k_sequential_from) ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-  return {std::move(fd), status, full_name(path)};
+  return std::make_unique<LocalFile>(std::move(fd), status, full_name(path));
+}
+
+std::unique_ptr<File> LocalRoot::open(const std::string& path, const FileStatus& listed,
+                                      const std::stop_token& /*stop*/) const {
+  auto file = open(path);
+  if (!same_version(file->status(), listed)) {
+    throw Error(ErrorKind::source_changed, fmt::format("source {} changed after it was listed", file->name()),
+                "publish when its writer is finished");
+  }
+  return file;
 }
 
 void LocalRoot::walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,

@@ -10,6 +10,8 @@
 #include <stop_token>
 #include <string_view>
 
+#include "base/fetchers.hpp"
+
 namespace zipmodule::zip {
 
 // Nanoseconds since 1970-01-01 UTC.
@@ -86,6 +88,9 @@ class Content {
   // the plan's size and have this CRC; the writer does not look. Called by the thread that plans, once for each entry that
   // has data, in order.
   virtual std::optional<RawData> raw(std::size_t /*index*/) { return std::nullopt; }
+  // Who waits for the entry's bytes, where reading them means waiting for another machine; null, and whoever compresses them
+  // reads them. Called by the thread that plans; the same for every call.
+  virtual Fetchers* fetchers(std::size_t /*index*/) { return nullptr; }
 };
 
 }  // namespace zipmodule::zip

@@ -30,11 +30,14 @@ struct LargeEntry {
   std::optional<std::uint32_t> raw_crc;  // set where compressed data is copied
   std::optional<FileRange> range;        // the reader's
   bool clone = false;                    // blocks may be shared with the reader's file
+  Fetchers* fetchers = nullptr;          // where they wait for its bytes
   std::uint64_t chunk_bytes = k_chunk_bytes;
   std::size_t chunks = 0;
 
   // Whether its bytes go to the archive as they are read.
-  bool copied() const noexcept { return method == Method::stored || raw_crc.has_value(); }
+  bool unpacked() const noexcept { return method == Method::stored || raw_crc.has_value(); }
+  // Whether they are read only when they have their place; what is fetched from elsewhere is asked for before.
+  bool copied() const noexcept { return unpacked() && fetchers == nullptr; }
   std::uint64_t chunk_offset(std::size_t chunk) const noexcept { return chunk * chunk_bytes; }
   std::uint64_t chunk_size(std::size_t chunk) const noexcept {
     return std::min(chunk_bytes, bytes_to_read - chunk_offset(chunk));
@@ -45,6 +48,7 @@ struct LargeEntry {
 
   std::size_t header_bytes = 0;  // written when the header is placed
   std::atomic<std::uint64_t> compressed_bytes{0};
+  std::atomic<std::size_t> unread_chunks{0};
   std::atomic<std::size_t> unfinished_chunks{0};
   // chunks, and the header's place; whoever ends the last writes the header
   std::atomic<std::size_t> unfinished_parts{0};

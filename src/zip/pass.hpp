@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <vector>
 
@@ -60,14 +61,20 @@ class Pass {
   Method choose_method(std::size_t index, const EntryView& view, EntryReader& reader) const;
   std::uint64_t share_of_open(std::uint64_t bytes) const noexcept;
   std::uint64_t share_of(const LargeEntry& large, std::uint64_t bytes) const noexcept;
-  bool may_align(std::uint64_t bytes) const noexcept;
+  bool is_small(std::size_t index, const EntryView& view) const;
+  bool may_align(std::size_t index, std::uint64_t bytes) const;
   Piece& append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight);
+  // Has `bytes` of the piece fetched, and `work` done by the pool when they are here; without fetchers at once.
+  using Work = void (Pass::*)(Piece&, Timings&);
+  void submit_fetched(Fetchers* fetchers, Piece& piece, std::uint64_t bytes, Work work);
   void renew_headers();
 
   // by the pool
+  void read_source(Piece& piece, std::span<std::byte> to);
   void make_small(Piece& piece, Timings& timings);
   void make_chunk(Piece& piece, Timings& timings);
-  void end_reading(LargeEntry& large, std::size_t index);
+  void end_reading(LargeEntry& large);
+  void end_making(LargeEntry& large, std::size_t index);
   void settle(Sequencer::Pieces pieces, Timings& timings);
   void settle(Piece& piece);
   void copy_chunk(const Piece& piece, Timings& timings);
@@ -75,8 +82,12 @@ class Pass {
   void end_part(LargeEntry& large, std::size_t index);
 
   // Runs `work` on the pool, with its timings and errors carried back.
-  template <class Work>
-  void submit(Work work);
+  template <class Task>
+  void submit(Task task) {
+    submit_to(resources_.pool, std::move(task));
+  }
+  template <class Task>
+  void submit_to(ThreadPool& pool, Task task);
   void fail(std::exception_ptr error);
   void count_in(std::uint64_t bytes) { bytes_in_ += bytes; }
   void progress(std::uint64_t source_bytes) {
@@ -110,26 +121,26 @@ class Pass {
   Timings timings_;
 };
 
-template <class Work>
-void Pass::submit(Work work) {
+template <class Task>
+void Pass::submit_to(ThreadPool& pool, Task task) {
   {
     std::lock_guard lock(mutex_);
     ++running_;
   }
   // A std::function must be copyable, what it holds need not be.
-  resources_.pool.submit([this, work = std::make_shared<Work>(std::move(work))]() mutable {
+  pool.submit([this, shared = std::make_shared<Task>(std::move(task))]() mutable {
     Timings timings;
     if (!stop_.stop_requested()) {
       const double cpu_before = thread_cpu_seconds();
       try {
-        (*work)(timings);
+        (*shared)(timings);
       } catch (...) {
         fail(std::current_exception());
       }
       timings.cpu = thread_cpu_seconds() - cpu_before;
     }
     // It holds pieces, with their sources and shares of the budget: run() may return once this is counted as done.
-    work.reset();
+    shared.reset();
     std::lock_guard lock(mutex_);
     timings_.read += timings.read;
     timings_.compress += timings.compress;

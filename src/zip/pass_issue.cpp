@@ -82,7 +82,7 @@ void Pass::issue(std::size_t index) {
   issue_older();
   if (view.directory || view.size_bytes == 0) {
     issue_header_only(index, view);
-  } else if (view.size_bytes <= k_chunk_bytes && !may_align(view.size_bytes)) {
+  } else if (is_small(index, view)) {
     issue_small(index, view, nullptr);
   } else {
     issue_large(index, view);
@@ -97,7 +97,8 @@ void Pass::issue_check(const EntryView& view, RawData& raw) {
 void Pass::issue_header_only(std::size_t index, const EntryView& view) {
   const std::size_t header_bytes = local_header_size(view);
   Piece& piece = append(new_piece(Piece::Role::entry, index), header_bytes, view.name.size());
-  submit([this, &piece, view, header_bytes](Timings& timings) {
+  Fetchers* const fetchers = view.directory ? nullptr : content_.fetchers(index);
+  submit_to(fetchers != nullptr ? fetchers->pool : resources_.pool, [this, &piece, view, header_bytes](Timings& timings) {
     // An empty source is opened all the same: it may have grown or gone since the plan was made.
     if (!view.directory) content_.open(piece.entry)->require_unchanged();
     piece.data.resize(header_bytes);
@@ -110,8 +111,25 @@ void Pass::issue_small(std::size_t index, const EntryView& view, std::unique_ptr
   const std::uint64_t share = reader ? share_of_open(bytes) : bytes;
   auto made = new_piece(Piece::Role::entry, index);
   made->reader = std::move(reader);
+  Fetchers* const fetchers = content_.fetchers(index);
+  if (fetchers != nullptr) made->window = fetchers->window.acquire(view.size_bytes, stop_.get_token());
   Piece& piece = append(std::move(made), std::nullopt, share);
-  submit([this, &piece](Timings& timings) { make_small(piece, timings); });
+  submit_fetched(fetchers, piece, view.size_bytes, &Pass::make_small);
+}
+
+void Pass::submit_fetched(Fetchers* fetchers, Piece& piece, std::uint64_t bytes, Work work) {
+  if (fetchers == nullptr) {
+    submit([this, &piece, work](Timings& timings) { (this->*work)(piece, timings); });
+    return;
+  }
+  piece.fetched = true;
+  submit_to(fetchers->pool, [this, &piece, bytes, work](Timings& timings) {
+    const Stopwatch watch;
+    piece.source.resize(static_cast<std::size_t>(bytes));
+    read_source(piece, piece.source);
+    timings.read += watch.seconds();
+    submit([this, &piece, work](Timings& spent) { (this->*work)(piece, spent); });
+  });
 }
 
 Method Pass::choose_method(std::size_t index, const EntryView& view, EntryReader& reader) const {
@@ -125,11 +143,20 @@ Method Pass::choose_method(std::size_t index, const EntryView& view, EntryReader
   return worth ? Method::deflated : Method::stored;
 }
 
-bool Pass::may_align(std::uint64_t bytes) const noexcept { return options_.align && bytes >= k_align_from; }
+// Whether to deflate has to be known before an aligned entry has its place, and what is fetched is not asked for twice: up
+// to a chunk of that is not aligned.
+bool Pass::may_align(std::size_t index, std::uint64_t bytes) const {
+  return options_.align && bytes >= k_align_from && (bytes > k_chunk_bytes || content_.fetchers(index) == nullptr);
+}
+
+bool Pass::is_small(std::size_t index, const EntryView& view) const {
+  return view.size_bytes <= k_chunk_bytes && !may_align(index, view.size_bytes);
+}
 
 void Pass::issue_large(std::size_t index, const EntryView& view) {
   auto large = std::make_shared<LargeEntry>();
   large->reader = content_.open(index);
+  large->fetchers = content_.fetchers(index);
   large->view = view;
   large->bytes_to_read = view.size_bytes;
   large->method = choose_method(index, view, *large->reader);
@@ -153,10 +180,11 @@ void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& la
   large->range = large->reader->file_range();
   // An older archive's data has its CRC already; a source's is read after it was shared.
   large->clone = large->range.has_value() && (large->raw_crc || large->reader->settled());
-  const bool aligned = large->method == Method::stored && may_align(large->bytes_to_read);
+  const bool aligned = large->method == Method::stored && may_align(index, large->bytes_to_read);
   if (large->clone && aligned) large->chunk_bytes = k_aligned_chunk_bytes;
   large->chunks = static_cast<std::size_t>((large->bytes_to_read + large->chunk_bytes - 1) / large->chunk_bytes);
   large->crcs.resize(large->chunks);
+  large->unread_chunks = large->chunks;
   large->unfinished_chunks = large->chunks;
   large->unfinished_parts = large->chunks + 1;
   auto header = new_piece(Piece::Role::header, index);
@@ -174,15 +202,18 @@ void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& la
       const std::uint64_t share = share_of(*large, std::min<std::uint64_t>(size, k_chunk_bytes));
       settle(sequencer_.ready(append(std::move(piece), size, share), size), timings);
     } else {
-      Piece& appended = append(std::move(piece), std::nullopt, share_of(*large, 2 * size));
-      submit([this, &appended](Timings& spent) { make_chunk(appended, spent); });
+      Fetchers* const fetchers = large->fetchers;
+      if (fetchers != nullptr) piece->window = fetchers->window.acquire(size, stop_.get_token());
+      const auto known = large->unpacked() ? std::optional(size) : std::nullopt;
+      Piece& appended = append(std::move(piece), known, share_of(*large, 2 * size));
+      submit_fetched(fetchers, appended, size, &Pass::make_chunk);
     }
   }
 }
 
 // Adds the entry to the run that is growing, or begins one; false where it can't be copied with its header.
 bool Pass::join_older(std::size_t index, const EntryView& view, RawData& raw) {
-  if (!raw.header_too || (raw.method == Method::stored && may_align(raw.compressed_bytes))) return false;
+  if (!raw.header_too || (raw.method == Method::stored && may_align(index, raw.compressed_bytes))) return false;
   auto range = raw.reader->file_range();
   if (!range) return false;
   const std::size_t header_bytes = local_header_size(view);

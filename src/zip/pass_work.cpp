@@ -37,19 +37,28 @@ void Pass::fail(std::exception_ptr error) {
   stop_.request_stop();
 }
 
+// Reads what the piece is made of.
+void Pass::read_source(Piece& piece, std::span<std::byte> to) {
+  if (piece.large) {
+    LargeEntry& large = *piece.large;
+    if (large.reader->read_at(large.chunk_offset(piece.chunk), to) != to.size()) throw became_shorter(large.view.name);
+    end_reading(large);
+    return;
+  }
+  const auto reader = piece.reader ? std::move(piece.reader) : content_.open(piece.entry);
+  if (reader->read_at(0, to) != to.size()) throw became_shorter(entries_.at(piece.entry).name);
+  reader->require_unchanged();
+}
+
 void Pass::make_small(Piece& piece, Timings& timings) {
   thread_local std::vector<std::byte> source;
   const EntryView view = entries_.at(piece.entry);
   const auto size = static_cast<std::size_t>(view.size_bytes);
   const std::size_t header = local_header_size(view);
   Stopwatch watch;
-  if (source.size() < size) source.resize(std::max(size, std::size_t{64} << 10U));
-  const auto data = std::span(source).first(size);
-  {
-    const auto reader = piece.reader ? std::move(piece.reader) : content_.open(piece.entry);
-    if (reader->read_at(0, data) != size) throw became_shorter(view.name);
-    reader->require_unchanged();
-  }
+  if (!piece.fetched && source.size() < size) source.resize(std::max(size, std::size_t{64} << 10U));
+  const auto data = std::span(piece.fetched ? piece.source : source).first(size);
+  if (!piece.fetched) read_source(piece, data);
   timings.read += watch.lap();
   Written& written = written_[piece.entry];
   written.crc = crc32(0, data);
@@ -60,6 +69,7 @@ void Pass::make_small(Piece& piece, Timings& timings) {
     piece.data.insert(piece.data.end(), data.begin(), data.end());
   }
   written.compressed_bytes = piece.data.size() - header;
+  piece.source = {};
   timings.compress += watch.lap();
   count_in(size);
   progress(size);
@@ -67,29 +77,39 @@ void Pass::make_small(Piece& piece, Timings& timings) {
   settle(sequencer_.ready(piece, total), timings);
 }
 
-// A chunk that is compressed.
+// A chunk that is compressed, or was fetched.
 void Pass::make_chunk(Piece& piece, Timings& timings) {
   thread_local std::vector<std::byte> source(k_chunk_bytes);
   LargeEntry& large = *piece.large;
-  const auto data = std::span(source).first(static_cast<std::size_t>(large.chunk_size(piece.chunk)));
+  const auto size = static_cast<std::size_t>(large.chunk_size(piece.chunk));
+  const auto data = std::span(piece.fetched ? piece.source : source).first(size);
   Stopwatch watch;
-  if (large.reader->read_at(large.chunk_offset(piece.chunk), data) != data.size())
-    throw became_shorter(large.view.name);
+  if (!piece.fetched) read_source(piece, data);
   timings.read += watch.lap();
   large.crcs[piece.chunk] = crc32(0, data);
-  deflate_chunk(data, options_.level, piece.chunk + 1 == large.chunks, piece.data);
+  if (large.unpacked()) {
+    piece.data = std::move(piece.source);
+  } else {
+    deflate_chunk(data, options_.level, piece.chunk + 1 == large.chunks, piece.data);
+    piece.source = {};
+  }
   large.compressed_bytes += piece.data.size();
   timings.compress += watch.lap();
-  count_in(data.size());
-  progress(data.size());
-  if (large.unfinished_chunks.fetch_sub(1) == 1) end_reading(large, piece.entry);
+  count_in(size);
+  progress(size);
+  end_making(large, piece.entry);
   const std::size_t total = piece.data.size();
   settle(sequencer_.ready(piece, total), timings);
 }
 
-void Pass::end_reading(LargeEntry& large, std::size_t index) {
-  large.reader->require_unchanged();
-  if (large.copied() || large.compressed_bytes < large.view.size_bytes) return;
+// Of a chunk; the last one's asks whether the source is still the same.
+void Pass::end_reading(LargeEntry& large) {
+  if (large.unread_chunks.fetch_sub(1) == 1) large.reader->require_unchanged();
+}
+
+void Pass::end_making(LargeEntry& large, std::size_t index) {
+  if (large.unfinished_chunks.fetch_sub(1) != 1) return;
+  if (large.unpacked() || large.compressed_bytes < large.view.size_bytes) return;
   std::lock_guard lock(mutex_);
   not_shrunk_.push_back(index);
 }
@@ -170,7 +190,8 @@ void Pass::copy_chunk(const Piece& piece, Timings& timings) {
   large.compressed_bytes += bytes;
   count_in(bytes);
   if (!large.raw_crc) progress(bytes);
-  if (large.unfinished_chunks.fetch_sub(1) == 1) end_reading(large, piece.entry);
+  end_reading(large);
+  end_making(large, piece.entry);
   end_part(large, piece.entry);
 }
 

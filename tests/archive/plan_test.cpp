@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "archive/site.hpp"
+#include "storage/local_root.hpp"
 
 namespace zipmodule::archive {
 namespace {
@@ -354,7 +355,7 @@ TEST_CASE("warnings are a thousand at most") {
 TEST_CASE("the store is never a source") {
   TestSite site;
   Roots roots;
-  roots.try_emplace("default", "default", site.dir.path(), site.dir / "store");
+  roots.emplace("default", std::make_unique<storage::LocalRoot>("default", site.dir.path(), site.dir / "store"));
   for (const char* json :
        {R"([{"source": "store"}])", R"([{"source": "store/builds/"}])", R"([{"source": "default:"}])"}) {
     const Error error = error_of([&] { make_plan(parse_file_list(json), roots, site.options, {}); });

@@ -9,6 +9,7 @@
 #include "zip/codec.hpp"
 #include "zip/memory_archive.hpp"
 #include "zip/output.hpp"
+#include "storage/local_root.hpp"
 
 namespace zipmodule::archive {
 namespace {
@@ -32,7 +33,7 @@ void make_album(const TestSite& site) {
 bool all_settled(const TestSite& site) {
   for (const auto& file : fs::recursive_directory_iterator(site.dir / "default")) {
     const std::string path = fs::relative(file.path(), site.dir / "default").string();
-    if (file.is_regular_file() && !site.roots().find("default")->second.open(path).settled()) return false;
+    if (file.is_regular_file() && !site.open("default", path)->settled()) return false;
   }
   return true;
 }
@@ -115,7 +116,7 @@ TEST_CASE("a source on another file system than the store is copied, aligned for
   TestSite site(mount->path());
   fs::rename(site.dir / "default", site.dir / "unused");
   Roots roots;
-  roots.try_emplace("default", "default", content.dir / "default", site.dir / "store");
+  roots.emplace("default", std::make_unique<storage::LocalRoot>("default", content.dir / "default", site.dir / "store"));
   Store store(site.dir / "store", 0);
   BuilderOptions options;
   options.settled_after = {};

@@ -16,6 +16,7 @@
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
+#include "storage/local_root.hpp"
 
 namespace zipmodule::archive {
 
@@ -33,7 +34,7 @@ class TestSite {
   void open_roots() {
     for (const char* name : {"default", "media"}) {
       std::filesystem::create_directories(dir / name);
-      roots_.try_emplace(name, name, dir / name, dir / "store");
+      roots_.emplace(name, std::make_unique<storage::LocalRoot>(name, dir / name, dir / "store"));
     }
     options.host = "testhost";
   }
@@ -44,6 +45,9 @@ class TestSite {
   }
   const Store& store() const noexcept { return store_; }
   const Roots& roots() const noexcept { return roots_; }
+  std::unique_ptr<storage::LocalFile> open(const std::string& root, const std::string& path) const {
+    return dynamic_cast<const storage::LocalRoot&>(*roots_.at(root)).open(path);
+  }
 
   std::unique_ptr<Plan> plan(const std::string& files_json) const {
     return make_plan(parse_file_list(files_json), roots_, options, {});

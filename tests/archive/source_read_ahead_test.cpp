@@ -48,7 +48,7 @@ struct Files {
     const Fd fd(::open((site.dir / "default/000").c_str(), O_RDONLY | O_CLOEXEC));
     return ::preadv2(fd.get(), &into, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN;
   }
-  // OpenFile::in_memory() may make the system read the file; this does not.
+  // File::in_memory() may make the system read the file; this does not.
   static bool resident(int fd, std::size_t size) {
     if (size == 0) return false;
     const auto unmap = [size](void* pages) { ::munmap(pages, size); };
@@ -57,8 +57,8 @@ struct Files {
     REQUIRE(::mincore(pages.get(), size, flags.data()) == 0);
     return ((flags[0] | flags[1]) & 1U) != 0;
   }
-  storage::OpenFile open(std::size_t index) const {
-    return site.roots().at("default").open(fmt::format("{:03}", index));
+  std::unique_ptr<storage::LocalFile> open(std::size_t index) const {
+    return site.open("default", fmt::format("{:03}", index));
   }
 
   // Tells of the first source, as `index`, until it is found not to be in memory: a quick disk brings it while that is asked.
@@ -67,7 +67,7 @@ struct Files {
     for (int trial = 0; trial < 100; ++trial) {
       REQUIRE(forget());
       auto ahead = std::make_unique<SourceReadAhead>(look);
-      ahead->opened(index, open(0), size);
+      ahead->opened(index, *open(0), size);
       if (ahead->asked_for() > 0) return ahead;
     }
     FAIL("a source that was forgotten is never found missing");
@@ -88,10 +88,10 @@ TEST_CASE("sources that are not in memory are asked for, each once, before they 
   const auto ahead = files.begin(0, Files::k_files, [&](std::size_t index) {
     if (index == 1) looked_at.clear();
     looked_at.push_back(index);
-    return std::optional(files.open(index));
+    return files.open(index);
   });
   for (std::size_t i = 1; i < Files::k_files; ++i) {
-    ahead->opened(i, files.open(i), Files::k_files);
+    ahead->opened(i, *files.open(i), Files::k_files);
     CHECK((looked_at.empty() || looked_at.back() <= i + 64));
     if (i == 20) CHECK(looked_at.back() == 42);
   }
@@ -104,16 +104,16 @@ TEST_CASE("sources that are not in memory are asked for, each once, before they 
 TEST_CASE("sources that are in memory are left alone") {
   const Files files;
   std::size_t looked_at = 0;
-  SourceReadAhead ahead([&](std::size_t) -> std::optional<storage::OpenFile> {
+  SourceReadAhead ahead([&](std::size_t) -> std::unique_ptr<storage::File> {
     ++looked_at;
-    return std::nullopt;
+    return nullptr;
   });
   for (std::size_t i = 0; i < Files::k_files; ++i) {
     const auto file = files.open(i);
     char byte = 0;
-    file.read_at(0, std::as_writable_bytes(std::span(&byte, 1)));
-    CHECK(file.in_memory());
-    ahead.opened(i, file, Files::k_files);
+    file->read_at(0, std::as_writable_bytes(std::span(&byte, 1)));
+    CHECK(file->in_memory());
+    ahead.opened(i, *file, Files::k_files);
   }
   CHECK(looked_at == 0);
 }
@@ -124,8 +124,8 @@ TEST_CASE("where few sources are opened, not many more are asked for") {
     WARN("not tested: this file system keeps its files in memory");
     return;
   }
-  SourceReadAhead ahead([&](std::size_t index) { return std::optional(files.open(index)); });
-  for (std::size_t i = 0; i < Files::k_files; i += 40) ahead.opened(i, files.open(i), Files::k_files);
+  SourceReadAhead ahead([&](std::size_t index) { return files.open(index); });
+  for (std::size_t i = 0; i < Files::k_files; i += 40) ahead.opened(i, *files.open(i), Files::k_files);
   CHECK(ahead.asked_for() <= 2 * Files::k_files / 40);
 }
 
@@ -139,11 +139,11 @@ TEST_CASE("who begins again from the first source is read ahead again") {
   std::vector<std::size_t> looked_at;
   const auto ahead = files.begin(k_far, k_far + Files::k_files, [&](std::size_t index) {
     looked_at.push_back(index);
-    return std::optional(files.open(index % Files::k_files));
+    return files.open(index % Files::k_files);
   });
-  for (std::size_t i = 1; i < 10; ++i) ahead->opened(k_far + i, files.open(i), k_far + Files::k_files);
+  for (std::size_t i = 1; i < 10; ++i) ahead->opened(k_far + i, *files.open(i), k_far + Files::k_files);
   looked_at.clear();
-  for (std::size_t i = 0; i < 10; ++i) ahead->opened(i, files.open(i), k_far + Files::k_files);
+  for (std::size_t i = 0; i < 10; ++i) ahead->opened(i, *files.open(i), k_far + Files::k_files);
   REQUIRE_FALSE(looked_at.empty());
   CHECK(looked_at.front() == 1);
   CHECK(std::is_sorted(looked_at.begin(), looked_at.end()));

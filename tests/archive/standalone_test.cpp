@@ -14,6 +14,7 @@
 #include "support/process.hpp"
 #include "zip/codec.hpp"
 #include "zip/forged_archive.hpp"
+#include "storage/local_root.hpp"
 
 namespace zipmodule::archive {
 namespace {
@@ -253,7 +254,7 @@ TEST_CASE("a base that changes between its check and its copy is broken") {
   Tree tree;
   tree.zip("base.zip");
   Roots roots;
-  roots.try_emplace("default", "default", tree.dir / "tree", "");
+  roots.emplace("default", std::make_unique<storage::LocalRoot>("default", tree.dir / "tree", ""));
   const auto plan = make_plan({parse_source("default:")}, roots, {}, {});
   BaseArchive base(tree.dir / "base.zip", std::nullopt, *plan, *plan, VerifyReuse::always);
   std::optional<zip::RawData> raw;

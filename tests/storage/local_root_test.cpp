@@ -90,7 +90,7 @@ ErrorKind kind_of(const std::function<void()>& work, std::string* text = nullptr
   return ErrorKind::usage;  // nothing thrown
 }
 
-std::string content_of(const OpenFile& file) {
+std::string content_of(LocalFile& file) {
   std::string text(file.status().size_bytes, '\0');
   CHECK(file.read_at(0, std::as_writable_bytes(std::span(text))) == text.size());
   return text;
@@ -99,12 +99,12 @@ std::string content_of(const OpenFile& file) {
 TEST_CASE("files below the root are read, through symlinks that stay below it too") {
   const Site site;
   const LocalRoot root = site.root();
-  CHECK(content_of(root.open("file")) == "content");
-  CHECK(content_of(root.open("folder/inner")) == "inner content");
-  CHECK(content_of(root.open("to_folder/inner")) == "inner content");
-  CHECK(content_of(root.open("to_inner")) == "inner content");
-  CHECK(content_of(root.open("folder/to_file")) == "content");
-  CHECK(content_of(root.open("to_folder/to_file")) == "content");
+  CHECK(content_of(*root.open("file")) == "content");
+  CHECK(content_of(*root.open("folder/inner")) == "inner content");
+  CHECK(content_of(*root.open("to_folder/inner")) == "inner content");
+  CHECK(content_of(*root.open("to_inner")) == "inner content");
+  CHECK(content_of(*root.open("folder/to_file")) == "content");
+  CHECK(content_of(*root.open("to_folder/to_file")) == "content");
   CHECK(root.status("").type == FileType::directory);
   CHECK(root.status("to_folder").type == FileType::directory);
   CHECK(root.status("to_inner").size_bytes == 13);
@@ -200,13 +200,13 @@ TEST_CASE("a root that is not there, or is a file, is a problem of the configura
 TEST_CASE("a root that is a symlink is the folder it leads to") {
   const Site site;
   site.link("root", "link");
-  CHECK(content_of(LocalRoot("media", site.dir / "link", "").open("file")) == "content");
+  CHECK(content_of(*LocalRoot("media", site.dir / "link", "").open("file")) == "content");
 }
 
 TEST_CASE("the whole host may be a root: then an absolute symlink stays inside") {
   const Site site;
   const LocalRoot host("host", "/", "");
-  CHECK(content_of(host.open((site.dir / "root/absolute").string().substr(1))) == "content");
+  CHECK(content_of(*host.open((site.dir / "root/absolute").string().substr(1))) == "content");
   CHECK(kind_of([&] { host.open("proc/self/fd/0"); }) != ErrorKind::usage);
 }
 
@@ -215,9 +215,9 @@ TEST_CASE("the whole host may be a root: then an absolute symlink stays inside")
 TEST_CASE("a file that is left alone is unchanged, and reading it changes nothing") {
   const Site site;
   const auto file = site.root().open("file");
-  content_of(file);
-  file.require_unchanged();
-  CHECK(site.root().open("file").status() == file.status());
+  content_of(*file);
+  file->require_unchanged();
+  CHECK(site.root().open("file")->status() == file->status());
 }
 
 TEST_CASE("a change of size, time, content or rights is seen, also where the size and time are put back") {
@@ -236,11 +236,11 @@ TEST_CASE("a change of size, time, content or rights is seen, also where the siz
     write_file(path, "content", 1'000'000'000);
     ::chmod(path.c_str(), 0644);
     const auto file = site.root().open("file");
-    file.require_unchanged();
+    file->require_unchanged();
     // The clock that ctime is taken from has ticks of some milliseconds: change until it has moved.
     const bool seen = test::wait_until([&, &apply = change] {
       apply();
-      return kind_of([&] { file.require_unchanged(); }) == ErrorKind::source_changed;
+      return kind_of([&] { file->require_unchanged(); }) == ErrorKind::source_changed;
     });
     INFO(what);
     CHECK(seen);
@@ -547,8 +547,8 @@ TEST_CASE("without openat2 plain files are read, and every symlink and '..' is r
   const Site site;
   without_openat2([&] {
     const LocalRoot root = site.root();
-    CHECK(content_of(root.open("file")) == "content");
-    CHECK(content_of(root.open("folder/deeper/deepest")) == "x");
+    CHECK(content_of(*root.open("file")) == "content");
+    CHECK(content_of(*root.open("folder/deeper/deepest")) == "x");
     CHECK(root.status("").type == FileType::directory);
     CHECK(kind_of([&] { root.open("../outside/secret"); }) == ErrorKind::source_outside);
     CHECK(kind_of([&] { root.open("folder/../file"); }) == ErrorKind::source_outside);

@@ -1,0 +1,73 @@
+#include "config/place.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace zipmodule::config {
+namespace {
+
+constexpr std::string_view k_scheme = "sftp://";
+// A path that begins so is relative to where the login begins.
+constexpr std::string_view k_login_folder = "/~/";
+
+std::string url_of(const SftpPlace& place) {
+  const bool six = place.host.find(':') != std::string::npos;
+  return fmt::format("{}{}@{}{}{}{}{}{}", k_scheme, place.user, six ? "[" : "", place.host, six ? "]" : "",
+                     place.port == 22 ? "" : fmt::format(":{}", place.port), place.folder.starts_with('/') ? "" : "/~/",
+                     place.folder);
+}
+
+}  // namespace
+
+std::string to_string(const Place& place) {
+  if (const auto* folder = std::get_if<std::filesystem::path>(&place)) return folder->string();
+  return url_of(std::get<SftpPlace>(place));
+}
+
+std::string parse_sftp_url(std::string_view url, SftpPlace& to) {
+  const auto plain = [](char c) { return c > ' ' && c < '\x7f'; };
+  if (!std::all_of(url.begin(), url.end(), plain)) return "has blanks or other bytes that a URL can't hold";
+  url.remove_prefix(k_scheme.size());
+  const auto slash = url.find('/');
+  if (slash == std::string_view::npos) return "names no folder: sftp://user@host/folder";
+  std::string_view authority = url.substr(0, slash);
+  std::string_view folder = url.substr(slash);
+  const auto at = authority.rfind('@');
+  if (at == std::string_view::npos || at == 0) return "names no user: sftp://user@host/folder";
+  const std::string_view user = authority.substr(0, at);
+  if (user.find(':') != std::string_view::npos) {
+    return "must not hold a password: hosts are logged into by key only; change that password";
+  }
+  authority.remove_prefix(at + 1);
+  std::string_view host = authority;
+  std::string_view port;
+  if (authority.starts_with('[')) {
+    const auto end = authority.find(']');
+    if (end == std::string_view::npos) return "has an address without its closing ']'";
+    host = authority.substr(1, end - 1);
+    port = authority.substr(end + 1);
+  } else if (const auto colon = authority.find(':'); colon != std::string_view::npos) {
+    host = authority.substr(0, colon);
+    port = authority.substr(colon);
+  }
+  if (host.empty()) return "names no host: sftp://user@host/folder";
+  unsigned number = 22;
+  if (!port.empty()) {
+    port.remove_prefix(1);
+    const auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (problem != std::errc() || end != port.data() + port.size() || number < 1 || number > 65'535) {
+      return "has a port that is not a number from 1 to 65535";
+    }
+  }
+  if (folder.starts_with(k_login_folder)) folder.remove_prefix(k_login_folder.size());
+  while (folder.size() > 1 && folder.back() == '/') folder.remove_suffix(1);
+  to.user = user;
+  to.host = host;
+  to.port = number;
+  to.folder = folder;
+  return {};
+}
+
+}  // namespace zipmodule::config
