@@ -63,7 +63,8 @@ SftpHost::Session SftpHost::connect(const std::stop_token& stop) {
   if (session) return session;
   --lent_;
   if (problem->kind() == ErrorKind::stopped) throw Error(*problem);
-  const unsigned others = lent_ - connecting_ + static_cast<unsigned>(idle_.size());
+  // Those that are connecting still, too: if they fail as well, the last of them tells.
+  const unsigned others = lent_ + static_cast<unsigned>(idle_.size());
   if (others > 0) {
     log::info("{}; going on with {} sessions", problem->what(), others);
     most_ = others;

@@ -123,21 +123,21 @@ void SftpRoot::require_below(const std::string& base, const std::string& real, c
               "replace the symlink by the content, or name the root where the content is");
 }
 
-std::string SftpRoot::real_below(SftpSession& session, const std::string& path) const {
+std::string SftpRoot::real_below(SftpSession& session, const std::string& path, const std::string& wanted) const {
   const std::string top = base(session);
   if (path.empty()) return top;
-  std::string real = session.real_path(join(top, path), full_name(path));
-  require_below(top, real, path);
+  std::string real = session.real_path(join(top, path), full_name(wanted));
+  require_below(top, real, wanted);
   return real;
 }
 
-std::string SftpRoot::real_of_folder(SftpSession& session, const std::string& path) const {
+std::string SftpRoot::real_of_folder(SftpSession& session, const std::string& path, const std::string& wanted) const {
   {
     std::lock_guard lock(mutex_);
     const auto known = folders_.find(path);
     if (known != folders_.end() && Clock::now() < known->second.until) return known->second.real;
   }
-  std::string real = real_below(session, path);
+  std::string real = real_below(session, path, wanted);
   std::lock_guard lock(mutex_);
   if (folders_.size() >= k_known_most) folders_.clear();
   folders_[path] = {real, Clock::now() + k_known};
@@ -150,7 +150,7 @@ std::string SftpRoot::real_of_file(SftpSession& session, const std::string& path
     const auto link = links_.find(path);
     if (link != links_.end()) return link->second;
   }
-  return join(real_of_folder(session, parent_of(path)), last_of(path));
+  return join(real_of_folder(session, parent_of(path), path), last_of(path));
 }
 
 void SftpRoot::note_symlink(const std::string& path, const std::string& real) const {
@@ -183,7 +183,7 @@ FileStatus SftpRoot::resolve(SftpSession& session, const std::string& path, cons
 FileStatus SftpRoot::status(const std::string& path, const std::stop_token& stop) const {
   return host_->with_session("", stop, [&](SftpSession& session) {
     if (path.empty()) return identified(session.status(base(session), full_name(path)), path);
-    const std::string parent = real_of_folder(session, parent_of(path));
+    const std::string parent = real_of_folder(session, parent_of(path), path);
     return resolve(session, path, parent, session.status(join(parent, last_of(path)), full_name(path)));
   });
 }
@@ -194,14 +194,14 @@ std::unique_ptr<File> SftpRoot::open(const std::string& path, const FileStatus& 
 }
 
 std::string SftpRoot::real_folder(const std::string& path, const std::stop_token& stop) const {
-  return host_->with_session("", stop, [&](SftpSession& session) { return real_of_folder(session, path); });
+  return host_->with_session("", stop, [&](SftpSession& session) { return real_of_folder(session, path, path); });
 }
 
 std::vector<SftpRoot::Child> SftpRoot::list(const std::string& path, std::uint64_t most,
                                             const std::stop_token& stop) const {
   return host_->with_session("", stop, [&](SftpSession& session) {
     std::vector<Child> children;
-    const std::string real = real_of_folder(session, path);
+    const std::string real = real_of_folder(session, path, path);
     session.list(real, full_name(path), [&](SftpSession::Listed listed) {
       if (children.size() >= most) {
         throw Error(ErrorKind::limit, fmt::format("source {}: more than {} names", full_name(path), most),

@@ -63,8 +63,9 @@ class SftpRoot final : public Root {
   };
 
   std::string base(SftpSession& session) const;
-  std::string real_below(SftpSession& session, const std::string& path) const;
-  std::string real_of_folder(SftpSession& session, const std::string& path) const;
+  // Errors tell of `wanted`, for which they are asked.
+  std::string real_below(SftpSession& session, const std::string& path, const std::string& wanted) const;
+  std::string real_of_folder(SftpSession& session, const std::string& path, const std::string& wanted) const;
   std::string real_of_file(SftpSession& session, const std::string& path) const;
   void require_below(const std::string& base, const std::string& real, const std::string& path) const;
   void note_symlink(const std::string& path, const std::string& real) const;

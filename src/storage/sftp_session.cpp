@@ -145,9 +145,20 @@ void SftpSession::wait() {
   pollfd poll_for{socket_.get(), 0, 0};
   if ((directions & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0) poll_for.events |= POLLOUT;
   if ((directions & LIBSSH2_SESSION_BLOCK_INBOUND) != 0 || directions == 0) poll_for.events |= POLLIN;
-  if (::poll(&poll_for, 1, static_cast<int>(k_look_for_stop.count())) > 0) return;
+  if (::poll(&poll_for, 1, static_cast<int>(k_look_for_stop.count())) > 0) return look_for_end();
   int next = 0;
   if (silent > std::chrono::seconds(k_keepalive_seconds) && sftp_) libssh2_keepalive_send(session_.get(), &next);
+}
+
+// libssh2 does not always notice that the other side has closed the connection. What is left to read, it gets to read first.
+void SftpSession::look_for_end() {
+  char next = 0;
+  const auto left = ::recv(socket_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (left > 0 || (left < 0 && errno == EAGAIN)) return;
+  if (std::exchange(ended_, true)) {
+    broken_ = true;
+    throw lost("the host has closed the connection");
+  }
 }
 
 template <class Attempt>
@@ -167,14 +178,18 @@ void SftpSession::fail(const std::string& doing) {
   throw lost(fmt::format("{}: {}", doing, text != nullptr && *text != '\0' ? text : "failed"));
 }
 
+Error SftpSession::missing(const std::string& name) const {
+  return {ErrorKind::source_missing, fmt::format("source {}: no such file on {}", name, options_.host),
+          "put it there, or publish a list without it"};
+}
+
 // After an operation on a path that the host answered.
 void SftpSession::fail_path(const std::string& name) {
   if (libssh2_session_last_errno(session_.get()) != LIBSSH2_ERROR_SFTP_PROTOCOL) fail("source " + name);
   switch (libssh2_sftp_last_error(sftp_.get())) {
     case LIBSSH2_FX_NO_SUCH_FILE:
     case LIBSSH2_FX_NO_SUCH_PATH:
-      throw Error(ErrorKind::source_missing, fmt::format("source {}: no such file on {}", name, options_.host),
-                  "put it there, or publish a list without it");
+      throw missing(name);
     case LIBSSH2_FX_PERMISSION_DENIED:
       throw Error(ErrorKind::source_unreadable, fmt::format("source {}: permission denied on {}", name, options_.host),
                   fmt::format("give {} the right to read it there", options_.user));
@@ -354,6 +369,8 @@ std::string SftpSession::real_path(const std::string& path, const std::string& n
                                    static_cast<unsigned>(target.size()), LIBSSH2_SFTP_REALPATH);
   });
   if (size < 0) fail_path(name);
+  // sshd's answer where a folder on the way is missing is a status that says 'ok'.
+  if (size == 0) throw missing(name);
   return {target.data(), static_cast<std::size_t>(size)};
 }
 

@@ -76,10 +76,12 @@ class SftpSession {
   template <class Attempt>
   int call(Attempt attempt);
   void wait();
+  void look_for_end();
   void heard() { silent_since_ = std::chrono::steady_clock::now(); }
   [[noreturn]] void fail(const std::string& doing);
   [[noreturn]] void fail_path(const std::string& name);
   Error lost(const std::string& what) const;
+  Error missing(const std::string& name) const;
   std::string where() const;
   std::optional<Listed> next_of(LIBSSH2_SFTP_HANDLE* folder, const std::string& name);
   void close_later(Handle handle);
@@ -88,6 +90,7 @@ class SftpSession {
   const SftpOptions options_;
   std::stop_token stop_;
   bool broken_ = false;
+  bool ended_ = false;  // by the other side
   std::chrono::steady_clock::time_point silent_since_;
 
   Fd socket_;

@@ -1,0 +1,168 @@
+#include "support/ssh_server.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string_view>
+
+#include "base/fd.hpp"
+#include "support/tree.hpp"
+
+namespace zipmodule::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* k_sshd = "/usr/sbin/sshd";
+
+sockaddr_in loopback(unsigned port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  return address;
+}
+
+unsigned free_port() {
+  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = loopback(0);
+  socklen_t size = sizeof address;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(socket.get(), any, size) != 0 || ::getsockname(socket.get(), any, &size) != 0) {
+    throw std::runtime_error("no free port on loopback");
+  }
+  return ntohs(address.sin_port);
+}
+
+bool answers(unsigned port) {
+  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in address = loopback(port);
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+void must(std::vector<std::string> argv) {
+  const Result result = run(std::move(argv));
+  if (result.exit_code != 0) throw std::runtime_error(result.text());
+}
+
+// Process ids and their parents'.
+std::map<pid_t, pid_t> all_processes() {
+  std::map<pid_t, pid_t> parents;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::ifstream file(entry.path() / "stat");
+    std::string text;
+    std::getline(file, text);
+    const auto end = text.rfind(')');  // the command may hold anything
+    if (end == std::string::npos) continue;
+    std::istringstream rest(text.substr(end + 1));
+    std::string state;
+    pid_t parent = 0;
+    rest >> state >> parent;
+    parents[static_cast<pid_t>(std::stol(name))] = parent;
+  }
+  return parents;
+}
+
+}  // namespace
+
+SshServer::SshServer(const Options& options) : options_(options), port_(free_port()) {
+  if (!fs::exists(k_sshd)) throw std::runtime_error("no sshd; scripts/setup --tests installs it");
+  // Where root runs it, sshd wants this folder, which a system's start makes.
+  if (::getuid() == 0) fs::create_directories("/run/sshd");
+  make_key("ed25519", true);
+  make_host_key();
+  start();
+}
+
+SshServer::~SshServer() { stop(); }
+
+std::string SshServer::user() const { return ::getpwuid(::getuid())->pw_name; }
+
+fs::path SshServer::make_key(const std::string& type, bool allowed) {
+  const fs::path key = dir_ / ("user_" + type);
+  must({"ssh-keygen", "-q", "-t", type, "-N", "", "-f", key.string()});
+  if (allowed) {
+    std::ofstream(dir_ / "authorized_keys", std::ios::app) << read_file(key.string() + ".pub");
+  }
+  return key;
+}
+
+void SshServer::make_host_key() {
+  fs::remove(dir_ / "host");
+  fs::remove(dir_ / "host.pub");
+  must({"ssh-keygen", "-q", "-t", options_.host_key, "-N", "", "-f", (dir_ / "host").string()});
+}
+
+std::string SshServer::host_key_line() const {
+  std::istringstream words(read_file(dir_ / "host.pub"));
+  std::string type, key;
+  words >> type >> key;
+  return "[" + host() + "]:" + std::to_string(port_) + " " + type + " " + key + "\n";
+}
+
+void SshServer::change_host_key() {
+  const std::string known = read_file(known_hosts());
+  stop();
+  make_host_key();
+  start();
+  write_file(known_hosts(), known);
+}
+
+void SshServer::start() {
+  if (!fs::exists(known_hosts())) write_file(known_hosts(), host_key_line());
+  std::ostringstream config;
+  config << "Port " << port_ << "\nListenAddress " << host() << "\nHostKey " << (dir_ / "host").string()
+         << "\nAuthorizedKeysFile " << (dir_ / "authorized_keys").string()
+         << "\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nMaxStartups 100\nLogLevel INFO\n"
+         << options_.more;
+  if (options_.more.find("Subsystem") == std::string::npos) config << "\nSubsystem sftp internal-sftp\n";
+  write_file(dir_ / "sshd_config", config.str());
+  process_ = std::make_unique<Process>(Command{{k_sshd, "-D", "-e", "-f", (dir_ / "sshd_config").string()}, {}, {}, {}});
+  if (!wait_until([&] { return answers(port_) || !process_->running(); }) || !process_->running()) {
+    throw std::runtime_error("sshd does not start: " + process_->err());
+  }
+}
+
+void SshServer::stop() {
+  if (!process_) return;
+  const auto pids = sessions();
+  earlier_log_ += process_->err();
+  process_.reset();
+  for (const pid_t pid : pids) ::kill(pid, SIGKILL);
+}
+
+std::vector<pid_t> SshServer::sessions() const {
+  const auto parents = all_processes();
+  std::vector<pid_t> pids;
+  for (const auto& [pid, parent] : parents) {
+    for (auto at = parents.find(pid); at != parents.end(); at = parents.find(at->second)) {
+      if (at->second != process_->pid()) continue;
+      pids.push_back(pid);
+      break;
+    }
+  }
+  return pids;
+}
+
+void SshServer::signal_sessions(int signal) const {
+  for (const pid_t pid : sessions()) ::kill(pid, signal);
+}
+
+std::size_t SshServer::logins() const {
+  const std::string log = earlier_log_ + process_->err();
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = log.find("Accepted publickey", at)) != std::string::npos; ++at) ++count;
+  return count;
+}
+
+}  // namespace zipmodule::test

@@ -1,0 +1,61 @@
+// OpenSSH's sshd on a loopback port, with keys made for one test.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/process.hpp"
+#include "support/temp_dir.hpp"
+
+namespace zipmodule::test {
+
+// Its destructor ends the server and all of its sessions. Throws with a hint where there is no sshd.
+class SshServer {
+ public:
+  struct Options {
+    std::string host_key = "ed25519";  // ssh-keygen's type
+    std::string more;                  // lines for sshd_config
+  };
+  SshServer() : SshServer(Options{}) {}
+  explicit SshServer(const Options& options);
+  ~SshServer();
+  SshServer(const SshServer&) = delete;
+  SshServer& operator=(const SshServer&) = delete;
+
+  static std::string host() { return "127.0.0.1"; }
+  unsigned port() const noexcept { return port_; }
+  std::string user() const;
+  std::filesystem::path key() const { return dir_ / "user_ed25519"; }         // lets log in
+  std::filesystem::path known_hosts() const { return dir_ / "known_hosts"; }  // has this server's key
+  std::string host_key_line() const;                                          // the line of known_hosts
+
+  // A key pair in the server's folder; its public key lets log in where `allowed`.
+  std::filesystem::path make_key(const std::string& type, bool allowed);
+
+  // The server comes back with another key, on the same port.
+  void change_host_key();
+  // Ends server and sessions; nobody listens at the port then. And begins again.
+  void stop();
+  void start();
+
+  // The processes of the sessions there are, one or two each.
+  std::vector<pid_t> sessions() const;
+  void signal_sessions(int signal) const;
+  // How many logins there have been.
+  std::size_t logins() const;
+
+ private:
+  void make_host_key();
+
+  const Options options_;
+  TempDir dir_{"sshd"};
+  unsigned port_ = 0;
+  std::unique_ptr<Process> process_;
+  std::string earlier_log_;
+};
+
+}  // namespace zipmodule::test
