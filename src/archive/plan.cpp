@@ -112,7 +112,7 @@ std::unique_ptr<storage::File> Plan::open_file(const Entry& entry) const {
   return roots_[origin.root]->open(source_path(entry),
                                    {storage::FileType::regular, entry.executable, entry.size_bytes, entry.mtime_ns,
                                     entry.ctime_ns, entry.inode, origin.device},
-                                  stop_);
+                                   stop_);
 }
 
 Fetchers* Plan::fetchers(std::size_t index) {
@@ -138,7 +138,11 @@ std::unique_ptr<storage::File> Plan::open_ahead(std::size_t index) const {
 class Planner {
  public:
   Planner(const Roots& roots, const PlanOptions& options, const std::stop_token& stop)
-      : roots_(roots), options_(options), stop_(stop), names_(options.on_duplicate), plan_(std::make_unique<Plan>(stop)) {}
+      : roots_(roots),
+        options_(options),
+        stop_(stop),
+        names_(options.on_duplicate),
+        plan_(std::make_unique<Plan>(stop)) {}
 
   void add(const Listed& listed);
   std::unique_ptr<Plan> finish() {

@@ -12,35 +12,35 @@
 namespace zipmodule {
 
 enum class ErrorKind {
-  usage,              // the command line is wrong
-  config,             // the configuration is wrong, or names less than a job needs
-  database,           // PostgreSQL can't be reached, or a statement failed
-  database_setup,     // reached, but login, schema or rights are wrong
-  schema_version,     // the schema is not the one this binary knows
-  lock_held,          // another run holds the lock
-  source_missing,     // a listed source does not exist
-  source_unreadable,  // it exists and may not be read
-  source_type,        // neither a regular file nor a directory
-  source_outside,     // it leads out of its content root
-  source_changed,     // it changed while it was read
-  source_unreachable, // its host does not answer
-  source_refused,     // its host, or we, refuse to talk: login, host key
-  source_name,        // its name can't stand in an archive
-  name_conflict,      // two entries can't stand beside each other
-  limit,              // more than the configured limits
-  empty,              // an archive without entries
-  payload,            // a stored file list that can't be understood
-  disk_full,          // no space left in the store
-  disk_reserve,       // building would leave less than archives.min_free
-  store_unwritable,   // the store can't be written
-  io,                 // reading or writing failed
-  open_files,         // this process, or the host, has no descriptor left to open a file with
-  verify,             // what was written is not what was read
-  corrupt,            // an archive that breaks the format
-  lease_lost,         // the job belongs to another worker now
-  cancelled,          // the publisher cancelled the job
-  stopped,            // the run was asked to stop
-  internal,           // a bug
+  usage,               // the command line is wrong
+  config,              // the configuration is wrong, or names less than a job needs
+  database,            // PostgreSQL can't be reached, or a statement failed
+  database_setup,      // reached, but login, schema or rights are wrong
+  schema_version,      // the schema is not the one this binary knows
+  lock_held,           // another run holds the lock
+  source_missing,      // a listed source does not exist
+  source_unreadable,   // it exists and may not be read
+  source_type,         // neither a regular file nor a directory
+  source_outside,      // it leads out of its content root
+  source_changed,      // it changed while it was read
+  source_unreachable,  // its host does not answer
+  source_refused,      // its host, or we, refuse to talk: login, host key
+  source_name,         // its name can't stand in an archive
+  name_conflict,       // two entries can't stand beside each other
+  limit,               // more than the configured limits
+  empty,               // an archive without entries
+  payload,             // a stored file list that can't be understood
+  disk_full,           // no space left in the store
+  disk_reserve,        // building would leave less than archives.min_free
+  store_unwritable,    // the store can't be written
+  io,                  // reading or writing failed
+  open_files,          // this process, or the host, has no descriptor left to open a file with
+  verify,              // what was written is not what was read
+  corrupt,             // an archive that breaks the format
+  lease_lost,          // the job belongs to another worker now
+  cancelled,           // the publisher cancelled the job
+  stopped,             // the run was asked to stop
+  internal,            // a bug
 };
 
 // What each kind means outside: the text code in telemetry and messages, the exit code when it ends a command, whether

@@ -27,6 +27,14 @@ constexpr auto k_advice = std::to_array<Advice>({
     {ErrorKind::source_outside,
      "A symlink leads out of the content root. Put the file itself there, or name its folder as a root of its own."},
     {ErrorKind::source_changed, "It was written to while it was read. Publish again when whatever writes it is done."},
+    {ErrorKind::source_unreachable,
+     "The host that has the content did not answer: look whether it is up (`zipmodule check`). Nothing is wrong with "
+     "the "
+     "job; it is tried again."},
+    {ErrorKind::source_refused,
+     "The host that has the content refused the login, or its key is not the one in known_hosts: the message tells "
+     "which. "
+     "Mend that (`zipmodule check`), then retry."},
     {ErrorKind::source_name, "Rename the file, or give it another name in the archive with \"name\" in its element."},
     {ErrorKind::name_conflict,
      "Give one of the two another \"name\" or \"destination\", or set zip.on_duplicate to rename."},

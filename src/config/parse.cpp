@@ -78,7 +78,8 @@ std::optional<Place> read_remote_root(Section& roots, const Section::Entry& entr
     return std::nullopt;
   }
   if (!url.starts_with("sftp://")) {
-    section.problem_at(section.line_of("url"), "url", "must begin with sftp://; a folder of this host is written by itself");
+    section.problem_at(section.line_of("url"), "url",
+                       "must begin with sftp://; a folder of this host is written by itself");
     return std::nullopt;
   }
   auto parsed = read_sftp(roots, entry, url);

@@ -13,6 +13,7 @@ namespace {
 
 // When the disk is full or the store can't be written, every minute is soon enough: a person has to act.
 constexpr double k_disk_retry_seconds = 60;
+constexpr double k_unreachable_retry_seconds = 60;
 constexpr std::size_t k_missing_in_telemetry = 1'000;
 
 queue::Measurements to_measurements(const archive::BuildMeasurements& measured, double build_seconds) {
@@ -61,6 +62,8 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
   if (is_disk_trouble(failure.attempt.error_kind)) failure.retry_after_seconds = k_disk_retry_seconds;
   // Others hold the descriptors, as they hold the disk's space: it is waited for in the same way.
   if (error.kind() == ErrorKind::open_files) failure.retry_after_seconds = k_disk_retry_seconds;
+  // A host that comes back is not kept waiting for a pause that grew in the meantime.
+  if (error.kind() == ErrorKind::source_unreachable) failure.retry_after_seconds = k_unreachable_retry_seconds;
   if (error.kind() == ErrorKind::lease_lost) failure.retry_after_seconds = 0;
   return failure;
 }

@@ -34,7 +34,7 @@ class Settler {
 
   // Thread-safe.
   std::uint64_t done() const noexcept { return done_; }
-  std::uint64_t failed() const noexcept { return failed_; }    // attempts that ended in trouble of the job's own
+  std::uint64_t failed() const noexcept { return failed_; }     // attempts that ended in trouble of the job's own
   bool disk_trouble() const noexcept { return disk_trouble_; }  // the store could not take a build
 
  private:

@@ -59,7 +59,8 @@ bool LocalFile::settled() const {
 LocalRoot::LocalRoot(std::string name, const std::filesystem::path& folder, const std::filesystem::path& store)
     : Root(std::move(name)), folder_(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {
   if (!folder_) {
-    throw Error(ErrorKind::config, fmt::format("content root {} at {}: {}", this->name(), folder.string(), errno_text(errno)),
+    throw Error(ErrorKind::config,
+                fmt::format("content root {} at {}: {}", this->name(), folder.string(), errno_text(errno)),
                 fmt::format("mount or create it, or change content.roots.{}", this->name()));
   }
   std::error_code unresolved;

@@ -19,7 +19,9 @@ constexpr unsigned k_connecting_most = 4;
 }  // namespace
 
 SftpHost::SftpHost(SftpOptions options)
-    : options_(std::move(options)), most_(options_.sessions), closer_([this](const std::stop_token& stop) { close_idle(stop); }) {}
+    : options_(std::move(options)),
+      most_(options_.sessions),
+      closer_([this](const std::stop_token& stop) { close_idle(stop); }) {}
 
 SftpHost::~SftpHost() = default;
 
@@ -33,7 +35,8 @@ SftpHost::Session SftpHost::borrow(const std::string& file, const std::stop_toke
       if (!freed_.wait(lock, stop, may_go_on)) throw Error(ErrorKind::stopped, "waiting for a host was stopped");
       if (in_trouble()) throw Error(trouble_->error);
       if (!idle_.empty()) {
-        auto best = std::find_if(idle_.begin(), idle_.end(), [&](const Idle& one) { return one.session->is_open(file); });
+        auto best =
+            std::find_if(idle_.begin(), idle_.end(), [&](const Idle& one) { return one.session->is_open(file); });
         if (best == idle_.end()) best = idle_.end() - 1;
         Session session = std::move(best->session);
         idle_.erase(best);

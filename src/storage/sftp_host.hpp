@@ -72,7 +72,7 @@ class SftpHost {
   std::mutex mutex_;
   std::condition_variable_any freed_;
   std::vector<Idle> idle_;  // guarded by mutex_, as below
-  unsigned most_;  // sessions; fewer than are allowed where the host takes no more
+  unsigned most_;           // sessions; fewer than are allowed where the host takes no more
   unsigned lent_ = 0;
   unsigned connecting_ = 0;  // of lent_
   std::optional<Trouble> trouble_;

@@ -12,7 +12,8 @@ struct SftpOptions {
   std::string host;
   unsigned port = 22;
   std::string user;
-  std::filesystem::path key;  // the private key; empty: the agent's keys ($SSH_AUTH_SOCK), then ~/.ssh/id_ed25519, id_ecdsa
+  std::filesystem::path
+      key;  // the private key; empty: the agent's keys ($SSH_AUTH_SOCK), then ~/.ssh/id_ed25519, id_ecdsa
   std::vector<std::filesystem::path> known_hosts;  // empty: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts
   unsigned sessions = 8;                           // connections at once, at most
   std::chrono::milliseconds timeout{30'000};       // the longest that the host may stay silent while it is asked

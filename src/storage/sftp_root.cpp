@@ -210,8 +210,8 @@ std::vector<SftpRoot::Child> SftpRoot::list(const std::string& path, std::uint64
       // What no file can be called, and a host that means well does not send.
       if (listed.file.empty() || listed.file.find('/') != std::string::npos ||
           listed.file.find('\0') != std::string::npos) {
-        throw Error(ErrorKind::source_name, fmt::format("source {}: {} lists a name with '/' or NUL in it", full_name(path),
-                                                        host_->options().host));
+        throw Error(ErrorKind::source_name, fmt::format("source {}: {} lists a name with '/' or NUL in it",
+                                                        full_name(path), host_->options().host));
       }
       children.push_back({std::move(listed.file), listed.status, nullptr});
     });

@@ -79,8 +79,8 @@ class SftpRoot final : public Root {
   const std::unique_ptr<Fetchers> fetchers_;
 
   mutable std::mutex mutex_;
-  mutable std::string base_;                        // guarded by mutex_, as below; empty: not asked yet
-  mutable std::map<std::string, Known> folders_;    // where folders really are
+  mutable std::string base_;                          // guarded by mutex_, as below; empty: not asked yet
+  mutable std::map<std::string, Known> folders_;      // where folders really are
   mutable std::map<std::string, std::string> links_;  // where symlinks to files lead
 };
 

@@ -42,7 +42,8 @@ void begin_libssh2() {
 // Signs with SHA-1 only before libssh2 1.11 (RFC 8332).
 constexpr bool k_rsa_is_sha1 = LIBSSH2_VERSION_NUM < 0x010b00;
 constexpr std::string_view k_rsa_hint =
-    "this system's libssh2 would sign with SHA-1 ('ssh-rsa'), which is broken and which current servers refuse; make an "
+    "this system's libssh2 would sign with SHA-1 ('ssh-rsa'), which is broken and which current servers refuse; make "
+    "an "
     "ed25519 key: ssh-keygen -t ed25519";
 
 bool is_rsa(std::span<const unsigned char> blob) {
@@ -239,16 +240,17 @@ void SftpSession::require_known_host() {
   if (files.empty()) files = {home() / ".ssh/known_hosts", "/etc/ssh/ssh_known_hosts"};
   const KnownHosts known(session_.get(), files);
   const std::string algorithms = known.algorithms(options_.host, options_.port);
-  const std::string scan = fmt::format("compare it with the host's own (ssh-keygen -lf there), then add it: ssh-keyscan -t "
-                                       "ed25519{} {} >> {}",
-                                       options_.port == 22 ? "" : fmt::format(" -p {}", options_.port), options_.host,
-                                       files.front().string());
+  const std::string scan = fmt::format(
+      "compare it with the host's own (ssh-keygen -lf there), then add it: ssh-keyscan -t "
+      "ed25519{} {} >> {}",
+      options_.port == 22 ? "" : fmt::format(" -p {}", options_.port), options_.host, files.front().string());
   if (algorithms.empty()) {
-    throw Error(ErrorKind::source_refused,
-                fmt::format("{}: only an RSA key is known of this host, and this system's libssh2 could check that with "
-                            "SHA-1 signatures ('ssh-rsa') alone",
-                            where()),
-                scan);
+    throw Error(
+        ErrorKind::source_refused,
+        fmt::format("{}: only an RSA key is known of this host, and this system's libssh2 could check that with "
+                    "SHA-1 signatures ('ssh-rsa') alone",
+                    where()),
+        scan);
   }
   libssh2_session_method_pref(session_.get(), LIBSSH2_METHOD_HOSTKEY, algorithms.c_str());
   if (call([&] { return libssh2_session_handshake(session_.get(), socket_.get()); }) != 0) {
@@ -273,7 +275,8 @@ void SftpSession::require_known_host() {
   const auto refuse = [&](std::string_view what, const std::string& hint) {
     broken_ = true;
     throw Error(ErrorKind::source_refused,
-                fmt::format("{}: {}: SHA256:{}", where(), what, reinterpret_cast<const char*>(fingerprint.data())), hint);
+                fmt::format("{}: {}: SHA256:{}", where(), what, reinterpret_cast<const char*>(fingerprint.data())),
+                hint);
   };
   switch (known.judge(options_.host, options_.port, std::as_bytes(std::span(key, size)), type)) {
     case KnownHosts::Verdict::match:
@@ -300,8 +303,8 @@ void SftpSession::log_in() {
   } else {
     std::error_code ignored;
     if (!std::filesystem::exists(options_.key, ignored)) {
-      throw Error(ErrorKind::source_refused,
-                  fmt::format("{}: there is no key {}", where(), options_.key.string()), "make it, or name another");
+      throw Error(ErrorKind::source_refused, fmt::format("{}: there is no key {}", where(), options_.key.string()),
+                  "make it, or name another");
     }
     if (log_in_by_file(options_.key)) return;
   }
@@ -333,8 +336,8 @@ bool SftpSession::log_in_by_agent() {
 bool SftpSession::log_in_by_file(const std::filesystem::path& key) {
   if (k_rsa_is_sha1 && is_rsa_file(key)) return false;
   const int rc = call([&] {
-    return libssh2_userauth_publickey_fromfile_ex(session_.get(), options_.user.c_str(),
-                                                  static_cast<unsigned>(options_.user.size()), nullptr, key.c_str(), "");
+    return libssh2_userauth_publickey_fromfile_ex(
+        session_.get(), options_.user.c_str(), static_cast<unsigned>(options_.user.size()), nullptr, key.c_str(), "");
   });
   if (rc == LIBSSH2_ERROR_SOCKET_DISCONNECT || rc == LIBSSH2_ERROR_SOCKET_RECV || rc == LIBSSH2_ERROR_SOCKET_SEND) {
     fail("log in");
@@ -384,8 +387,7 @@ FileStatus SftpSession::status(const std::string& path, const std::string& name)
   return to_status(attributes);
 }
 
-void SftpSession::list(const std::string& folder, const std::string& name,
-                       const std::function<void(Listed)>& found) {
+void SftpSession::list(const std::string& folder, const std::string& name, const std::function<void(Listed)>& found) {
   Handle handle;
   const int opened = call([&] {
     handle.reset(libssh2_sftp_open_ex(sftp_.get(), folder.c_str(), static_cast<unsigned>(folder.size()), 0, 0,
@@ -417,8 +419,8 @@ std::optional<SftpSession::Listed> SftpSession::next_of(LIBSSH2_SFTP_HANDLE* fol
 void SftpSession::open(const std::string& label, const std::string& path, const std::string& name) {
   close_later(std::move(handle_));
   const int rc = call([&] {
-    handle_.reset(libssh2_sftp_open_ex(sftp_.get(), path.c_str(), static_cast<unsigned>(path.size()), LIBSSH2_FXF_READ, 0,
-                                       LIBSSH2_SFTP_OPENFILE));
+    handle_.reset(libssh2_sftp_open_ex(sftp_.get(), path.c_str(), static_cast<unsigned>(path.size()), LIBSSH2_FXF_READ,
+                                       0, LIBSSH2_SFTP_OPENFILE));
     return handle_ ? 0 : libssh2_session_last_errno(session_.get());
   });
   if (rc != 0) fail_path(name);

@@ -29,9 +29,7 @@ SftpWalk::Listing SftpWalk::request(const std::string& below) {
   return task->get_future();
 }
 
-void SftpWalk::run() {
-  visit("", root_.list(base_, limits_.max_names, stop_));
-}
+void SftpWalk::run() { visit("", root_.list(base_, limits_.max_names, stop_)); }
 
 // Throws where the folder is too deep, or contains itself.
 void SftpWalk::enter(const std::string& below) {

@@ -98,12 +98,13 @@ void Pass::issue_header_only(std::size_t index, const EntryView& view) {
   const std::size_t header_bytes = local_header_size(view);
   Piece& piece = append(new_piece(Piece::Role::entry, index), header_bytes, view.name.size());
   Fetchers* const fetchers = view.directory ? nullptr : content_.fetchers(index);
-  submit_to(fetchers != nullptr ? fetchers->pool : resources_.pool, [this, &piece, view, header_bytes](Timings& timings) {
-    // An empty source is opened all the same: it may have grown or gone since the plan was made.
-    if (!view.directory) content_.open(piece.entry)->require_unchanged();
-    piece.data.resize(header_bytes);
-    settle(sequencer_.ready(piece, header_bytes), timings);
-  });
+  submit_to(fetchers != nullptr ? fetchers->pool : resources_.pool,
+            [this, &piece, view, header_bytes](Timings& timings) {
+              // An empty source is opened all the same: it may have grown or gone since the plan was made.
+              if (!view.directory) content_.open(piece.entry)->require_unchanged();
+              piece.data.resize(header_bytes);
+              settle(sequencer_.ready(piece, header_bytes), timings);
+            });
 }
 
 void Pass::issue_small(std::size_t index, const EntryView& view, std::unique_ptr<EntryReader> reader) {

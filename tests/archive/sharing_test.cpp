@@ -3,13 +3,13 @@
 #include <string>
 
 #include "archive/site.hpp"
+#include "storage/local_root.hpp"
 #include "support/judges.hpp"
 #include "support/loop_mount.hpp"
 #include "support/process.hpp"
 #include "zip/codec.hpp"
 #include "zip/memory_archive.hpp"
 #include "zip/output.hpp"
-#include "storage/local_root.hpp"
 
 namespace zipmodule::archive {
 namespace {
@@ -116,7 +116,8 @@ TEST_CASE("a source on another file system than the store is copied, aligned for
   TestSite site(mount->path());
   fs::rename(site.dir / "default", site.dir / "unused");
   Roots roots;
-  roots.emplace("default", std::make_unique<storage::LocalRoot>("default", content.dir / "default", site.dir / "store"));
+  roots.emplace("default",
+                std::make_unique<storage::LocalRoot>("default", content.dir / "default", site.dir / "store"));
   Store store(site.dir / "store", 0);
   BuilderOptions options;
   options.settled_after = {};

@@ -13,10 +13,10 @@
 #include "base/byte_budget.hpp"
 #include "base/error.hpp"
 #include "base/thread_pool.hpp"
+#include "storage/local_root.hpp"
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
-#include "storage/local_root.hpp"
 
 namespace zipmodule::archive {
 

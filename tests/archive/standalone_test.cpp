@@ -10,11 +10,11 @@
 #include "archive/base_archive.hpp"
 #include "archive/failing_read.hpp"
 #include "archive/site.hpp"
+#include "storage/local_root.hpp"
 #include "support/judges.hpp"
 #include "support/process.hpp"
 #include "zip/codec.hpp"
 #include "zip/forged_archive.hpp"
-#include "storage/local_root.hpp"
 
 namespace zipmodule::archive {
 namespace {

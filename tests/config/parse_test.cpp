@@ -222,7 +222,8 @@ TEST_CASE("a remote root is refused by its scheme, and its password is not shown
     REQUIRE(found.size() == 1);
     CHECK_THAT(found.front(),
                Catch::Matchers::Contains("z.yaml:1: content.roots.far: is a remote place (" + scheme + "://)"));
-    CHECK_THAT(found.front(), Catch::Matchers::Contains("this version reads local folders and sftp://user@host/folder only"));
+    CHECK_THAT(found.front(),
+               Catch::Matchers::Contains("this version reads local folders and sftp://user@host/folder only"));
     CHECK_THAT(found.front(), !Catch::Matchers::Contains("secret"));
   }
 }

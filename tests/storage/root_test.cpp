@@ -108,7 +108,8 @@ class Recorder final : public Visitor {
   std::vector<std::string> problems;
 };
 
-TEMPLATE_TEST_CASE("files below the root are read, through symlinks that stay below it too", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("files below the root are read, through symlinks that stay below it too", "", LocalPlace,
+                   SftpPlace) {
   const Tree<TestType> tree;
   CHECK(tree.content("file") == "content");
   CHECK(tree.content("empty").empty());
@@ -245,19 +246,21 @@ TEMPLATE_TEST_CASE("a walk goes bytewise by full path, folders before what is in
   fs::create_directories(top / "empty");
   Recorder recorder;
   tree.root->walk("walk", {}, {}, recorder);
-  CHECK(recorder.seen == std::vector<std::string>{"A/", "A/b", "B", "a b/", "a b/y", "a-b/", "a-b/x", "a.b", "a/", "a/z",
-                                                  "a/\u00e9", "a0/", "a0/x", "ab", "b", "empty/", "line\nbreak"});
+  CHECK(recorder.seen == std::vector<std::string>{"A/", "A/b", "B", "a b/", "a b/y", "a-b/", "a-b/x", "a.b", "a/",
+                                                  "a/z", "a/\u00e9", "a0/", "a0/x", "ab", "b", "empty/",
+                                                  "line\nbreak"});
   CHECK(recorder.problems.empty());
 }
 
-TEMPLATE_TEST_CASE("a walk follows symlinks below the root, and tells of what it can't list", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("a walk follows symlinks below the root, and tells of what it can't list", "", LocalPlace,
+                   SftpPlace) {
   const Tree<TestType> tree;
   Recorder recorder;
   tree.root->walk("", {}, {}, recorder);
-  CHECK(recorder.seen ==
-        std::vector<std::string>{"empty", "file", "folder/", "folder/deeper/", "folder/deeper/deepest", "folder/inner",
-                                 "folder/to_file", "to_folder/", "to_folder/deeper/", "to_folder/deeper/deepest",
-                                 "to_folder/inner", "to_folder/to_file", "to_inner"});
+  CHECK(recorder.seen == std::vector<std::string>{"empty", "file", "folder/", "folder/deeper/", "folder/deeper/deepest",
+                                                  "folder/inner", "folder/to_file", "to_folder/", "to_folder/deeper/",
+                                                  "to_folder/deeper/deepest", "to_folder/inner", "to_folder/to_file",
+                                                  "to_inner"});
   CHECK(recorder.problems == std::vector<std::string>{"absolute_out source_outside", "dangling source_missing",
                                                       "fifo source_type", "out source_outside",
                                                       "out_folder source_outside"});

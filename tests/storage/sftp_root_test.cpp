@@ -317,8 +317,7 @@ TEST_CASE("no more sessions are opened than are allowed, and fewer where the hos
         std::vector<std::byte> buffer(300'000);
         for (int one = next++; one < 40; one = next++) {
           const std::string name = std::to_string(one);
-          const auto error =
-              error_of([&] { root->open(name, root->status(name, {}), {})->read_at(0, buffer); });
+          const auto error = error_of([&] { root->open(name, root->status(name, {}), {})->read_at(0, buffer); });
           if (error) ++failed;
         }
       });

@@ -103,11 +103,11 @@ void SshServer::make_host_key() {
   must({"ssh-keygen", "-q", "-t", options_.host_key, "-N", "", "-f", (dir_ / "host").string()});
 }
 
-std::string SshServer::host_key_line() const {
+std::string SshServer::host_key_line(unsigned port) const {
   std::istringstream words(read_file(dir_ / "host.pub"));
   std::string type, key;
   words >> type >> key;
-  return "[" + host() + "]:" + std::to_string(port_) + " " + type + " " + key + "\n";
+  return "[" + host() + "]:" + std::to_string(port) + " " + type + " " + key + "\n";
 }
 
 void SshServer::change_host_key() {
@@ -123,11 +123,12 @@ void SshServer::start() {
   std::ostringstream config;
   config << "Port " << port_ << "\nListenAddress " << host() << "\nHostKey " << (dir_ / "host").string()
          << "\nAuthorizedKeysFile " << (dir_ / "authorized_keys").string()
-         << "\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nMaxStartups 100\nLogLevel INFO\n"
-         << options_.more;
+         << "\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\n"
+         << options_.more << "\nMaxStartups 100\nLogLevel INFO\n";  // of each, the first counts
   if (options_.more.find("Subsystem") == std::string::npos) config << "\nSubsystem sftp internal-sftp\n";
   write_file(dir_ / "sshd_config", config.str());
-  process_ = std::make_unique<Process>(Command{{k_sshd, "-D", "-e", "-f", (dir_ / "sshd_config").string()}, {}, {}, {}});
+  process_ =
+      std::make_unique<Process>(Command{{k_sshd, "-D", "-e", "-f", (dir_ / "sshd_config").string()}, {}, {}, {}});
   if (!wait_until([&] { return answers(port_) || !process_->running(); }) || !process_->running()) {
     throw std::runtime_error("sshd does not start: " + process_->err());
   }
@@ -158,11 +159,43 @@ void SshServer::signal_sessions(int signal) const {
   for (const pid_t pid : sessions()) ::kill(pid, signal);
 }
 
+std::string SshServer::log() const { return earlier_log_ + (process_ ? process_->err() : ""); }
+
 std::size_t SshServer::logins() const {
-  const std::string log = earlier_log_ + process_->err();
+  const std::string text = log();
   std::size_t count = 0;
-  for (std::size_t at = 0; (at = log.find("Accepted publickey", at)) != std::string::npos; ++at) ++count;
+  for (std::size_t at = 0; (at = text.find("Accepted publickey", at)) != std::string::npos; ++at) ++count;
   return count;
+}
+
+namespace {
+
+// The line of that number, when it is there; from 0 on.
+std::string line_of(const Process& process, std::size_t number) {
+  std::string found;
+  const bool there = wait_until([&] {
+    std::istringstream lines(process.out());
+    std::string line;
+    for (std::size_t i = 0; i <= number; ++i) {
+      if (!std::getline(lines, line) || lines.eof()) return !process.running();
+    }
+    found = line;
+    return true;
+  });
+  if (!there || found.empty()) throw std::runtime_error("the relay does not answer: " + process.err());
+  return found;
+}
+
+}  // namespace
+
+Relay::Relay(unsigned target_port)
+    : process_(Command{
+          {"python3", ZIPMODULE_SOURCE_DIR "/tests/support/relay.py", std::to_string(target_port)}, {}, {}, {}}),
+      port_(static_cast<unsigned>(std::stoul(line_of(process_, 0)))) {}
+
+std::uint64_t Relay::sent_bytes() {
+  process_.send(SIGUSR1);
+  return std::stoull(line_of(process_, lines_++));
 }
 
 }  // namespace zipmodule::test

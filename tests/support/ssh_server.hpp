@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -31,7 +32,8 @@ class SshServer {
   std::string user() const;
   std::filesystem::path key() const { return dir_ / "user_ed25519"; }         // lets log in
   std::filesystem::path known_hosts() const { return dir_ / "known_hosts"; }  // has this server's key
-  std::string host_key_line() const;                                          // the line of known_hosts
+  std::string host_key_line() const { return host_key_line(port_); }          // the line of known_hosts
+  std::string host_key_line(unsigned port) const;                             // as it is seen at another port
 
   // A key pair in the server's folder; its public key lets log in where `allowed`.
   std::filesystem::path make_key(const std::string& type, bool allowed);
@@ -50,12 +52,27 @@ class SshServer {
 
  private:
   void make_host_key();
+  std::string log() const;
 
   const Options options_;
   TempDir dir_{"sshd"};
   unsigned port_ = 0;
   std::unique_ptr<Process> process_;
   std::string earlier_log_;
+};
+
+// What stands between client and server, and counts (relay.py).
+class Relay {
+ public:
+  explicit Relay(unsigned target_port);
+  unsigned port() const noexcept { return port_; }
+  // What went to the clients so far.
+  std::uint64_t sent_bytes();
+
+ private:
+  Process process_;
+  unsigned port_;
+  std::size_t lines_ = 1;  // of its output
 };
 
 }  // namespace zipmodule::test

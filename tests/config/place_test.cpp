@@ -1,0 +1,88 @@
+#include "config/place.hpp"
+
+#include <string>
+
+#include "config/parse.hpp"
+#include "support/catch.hpp"
+#include "support/tree.hpp"
+
+namespace zipmodule::config {
+namespace {
+
+using Catch::Matchers::Contains;
+
+TEST_CASE("an SFTP URL names user, host, port and folder, and is told as it was written") {
+  struct Case {
+    std::string url, user, host, folder;
+    unsigned port;
+  };
+  const auto [url, user, host, folder, port] = GENERATE(values<Case>({
+      {"sftp://cms@web1.example.com/srv/media", "cms", "web1.example.com", "/srv/media", 22},
+      {"sftp://cms@web1:2222/srv", "cms", "web1", "/srv", 2222},
+      {"sftp://a.b-c@[::1]:22022/x", "a.b-c", "::1", "/x", 22022},
+      {"sftp://cms@web1/", "cms", "web1", "/", 22},
+      {"sftp://cms@web1/~/media", "cms", "web1", "media", 22},
+  }));
+  SftpPlace place;
+  CHECK(parse_sftp_url(url, place).empty());
+  CHECK(place.user == user);
+  CHECK(place.host == host);
+  CHECK(place.folder == folder);
+  CHECK(place.port == port);
+  CHECK(to_string(place) == url);
+}
+
+TEST_CASE("an SFTP URL that is wrong is told why, and not quoted") {
+  const auto [url, problem] = GENERATE(table<std::string, std::string>({
+      {"sftp://cms:secret@web1/x", "must not hold a password"},
+      {"sftp://web1/secret", "names no user"},
+      {"sftp://@web1/secret", "names no user"},
+      {"sftp://secret@/x", "names no host"},
+      {"sftp://secret@web1", "names no folder"},
+      {"sftp://secret@web1:0/x", "has a port that is not"},
+      {"sftp://secret@web1:70000/x", "has a port that is not"},
+      {"sftp://secret@web1:ssh/x", "has a port that is not"},
+      {"sftp://secret@web1:/x", "has a port that is not"},
+      {"sftp://secret@[::1/x", "without its closing"},
+      {"sftp://secret@we b/x", "has blanks"},
+      {"sftp://secret@web1/x\n", "has blanks"},
+  }));
+  INFO(url);
+  SftpPlace place;
+  const std::string text = parse_sftp_url(url, place);
+  CHECK_THAT(text, Contains(problem));
+  CHECK_THAT(text, !Contains("secret"));
+}
+
+TEST_CASE("a root may be a URL with how to log in there") {
+  const auto parsed = parse(test::read_file(ZIPMODULE_SOURCE_DIR "/docs/examples/sftp.yaml"), "sftp.yaml", {4, "h"});
+  for (const auto& problem : parsed.problems) FAIL_CHECK(to_string(problem));
+  const auto& roots = parsed.config.content.roots;
+  REQUIRE(roots.size() == 3);
+  CHECK(to_string(roots.at("default")) == "/srv/content");
+  CHECK(to_string(roots.at("cms")) == "sftp://zipmodule@cms.example.com/srv/media");
+  const auto& old = std::get<SftpPlace>(roots.at("old"));
+  CHECK(old.port == 2222);
+  CHECK(old.folder == "media");
+  CHECK(old.key == "/etc/zipmodule/id_ed25519");
+  CHECK(old.known_hosts == "/etc/zipmodule/known_hosts");
+  CHECK(old.sessions == 8);
+  CHECK(old.timeout == std::chrono::seconds(30));
+}
+
+TEST_CASE("problems of a root's mapping name its line and key") {
+  const std::string text =
+      "content:\n  roots:\n    a:\n      key: relative\n    b:\n      url: ftp://x\n    c:\n      url: sftp://u:p@h/x\n"
+      "    d:\n      url: sftp://u@h/x\n      sessions: 0\n      passwort: x\narchives: {root: /srv/archives}\n";
+  std::string all;
+  for (const auto& problem : parse(text, "z.yaml", {4, "h"}).problems) all += to_string(problem) + "\n";
+  CHECK_THAT(all, Contains("z.yaml:4: content.roots.a.key: 'relative' must be an absolute path"));
+  CHECK_THAT(all, Contains("content.roots.a.url: is missing"));
+  CHECK_THAT(all, Contains("z.yaml:6: content.roots.b.url: must begin with sftp://"));
+  CHECK_THAT(all, Contains("content.roots.c: must not hold a password"));
+  CHECK_THAT(all, Contains("z.yaml:11: content.roots.d.sessions"));
+  CHECK_THAT(all, Contains("z.yaml:12: unknown key 'content.roots.d.passwort'"));
+}
+
+}  // namespace
+}  // namespace zipmodule::config
