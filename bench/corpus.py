@@ -6,6 +6,8 @@ corpus.py large  DIR BYTES         the same as one file, and again cut into file
 corpus.py small  DIR FILES BYTES   small real files; pieces of larger ones, cut at differing offsets, where too few
 corpus.py sparse DIR BYTES         one sparse file
 corpus.py many   DIR FILES         4 KB files in one tree
+corpus.py one    DIR BYTES         one incompressible file
+corpus.py shots  DIR FILES         incompressible files of 100 KB in one folder
 corpus.py jobs   DIR JOBS          five 10 KB files of words for each job
 corpus.py change DIR PERCENT       so many of the files that are there get other content; prints how much that was
 """
@@ -166,6 +168,20 @@ def many(folder, count):
         write(f"{folder}/{number // 1000:03}/{number:06}.txt", source[at : at + 4096])
 
 
+def one(folder, total):
+    rng = random.Random(SEED)
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/one.bin", "wb") as file:
+        for at in range(0, int(total), MB):
+            file.write(rng.randbytes(min(MB, int(total) - at)))
+
+
+def shots(folder, count):
+    rng = random.Random(SEED)
+    for number in range(int(count)):
+        write(f"{folder}/{number:05}.jpg", rng.randbytes(100_000))
+
+
 def jobs(folder, count):
     rng = random.Random(SEED)
     source = words(rng, 8 * MB)
@@ -195,7 +211,7 @@ def change(folder, percent):
 
 
 if __name__ == "__main__":
-    makers = {maker.__name__: maker for maker in (media, text, large, small, sparse, many, jobs, change)}
+    makers = {maker.__name__: maker for maker in (media, text, large, small, sparse, many, one, shots, jobs, change)}
     if len(sys.argv) < 4 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     makers[sys.argv[1]](*sys.argv[2:])

@@ -25,6 +25,7 @@ FIGURES = {
     "size": ("size of {who} to {peer}", "bytes"),
     "memory": ("peak MiB of {who}", "rss"),
     "blocks": ("new blocks of {who} to its size", "blocks"),
+    "network": ("bytes over the network of {who} to {peer}", "network"),
     "rate": ("archives per second of {who}", "wall"),
     "calls": ("publish calls per second of {who}", "wall"),
     "deadlocks": ("deadlocks of {who}", "deadlocks"),
@@ -37,6 +38,7 @@ FIGURES = {
 MORE = {
     "build": ("build s", lambda value: seconds(value)),
     "blocks": ("new blocks", lambda value: human_bytes(value)),
+    "network": ("over the network", lambda value: human_bytes(value)),
     "claim_ms": ("claim ms", lambda value: seconds(value)),
     "commit_ms": ("commit ms", lambda value: seconds(value)),
     "release_ms": ("release ms", lambda value: seconds(value)),

@@ -4,8 +4,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -47,13 +49,26 @@ class Pass {
   std::uint64_t bytes_in() const { return bytes_in_.load(); }
 
  private:
+  // A large entry's source, opened and judged.
+  struct Opened {
+    std::unique_ptr<EntryReader> reader;
+    Method method = Method::stored;
+  };
+  // An entry that is looked at before its turn.
+  struct Upcoming {
+    std::optional<RawData> raw;
+    std::future<Opened> opened;  // where it is fetched, and large
+  };
+
   // by the thread that plans
+  void look_ahead(std::size_t index);
   void issue(std::size_t index);
   void issue_check(const EntryView& view, RawData& raw);
   void issue_header_only(std::size_t index, const EntryView& view);
   // `reader`: of its source, where that is open already, or null.
   void issue_small(std::size_t index, const EntryView& view, std::unique_ptr<EntryReader> reader);
-  void issue_large(std::size_t index, const EntryView& view);
+  void issue_large(std::size_t index, const EntryView& view, std::future<Opened> ahead);
+  Opened open_large(std::size_t index, const EntryView& view) const;
   void issue_raw(std::size_t index, const EntryView& view, RawData raw);
   void issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& large);
   bool join_older(std::size_t index, const EntryView& view, RawData& raw);
@@ -103,6 +118,8 @@ class Pass {
   const std::vector<std::size_t>& must_store_;  // sorted
 
   // the planning thread's own
+  std::deque<Upcoming> upcoming_;
+  std::size_t upcoming_end_ = 0;  // the entry behind the last of them
   std::shared_ptr<OlderEntries> older_;  // the run that entries are being added to
 
   Sequencer sequencer_;

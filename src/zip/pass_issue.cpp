@@ -12,6 +12,9 @@
 namespace zipmodule::zip {
 namespace {
 
+// How many entries are looked at before their turn: some for each of the sessions with a host that they are fetched from.
+constexpr std::size_t k_upcoming = 32;
+
 // What a ticket counts beside the data: piece, task and vector.
 constexpr std::uint64_t k_piece_overhead = 512;
 
@@ -70,9 +73,36 @@ Piece& Pass::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> s
   return sequencer_.append(std::move(piece), size);
 }
 
+// Beyond this entry only where nobody but the fetchers would wait.
+void Pass::look_ahead(std::size_t index) {
+  const auto wanted = [&](std::size_t at) {
+    return at == index || (at < index + k_upcoming && at < entries_.size() && content_.fetchers(at) != nullptr);
+  };
+  for (; wanted(upcoming_end_); ++upcoming_end_) {
+    Upcoming next;
+    const std::size_t at = upcoming_end_;
+    const EntryView view = entries_.at(at);
+    next.raw = content_.raw(at);
+    Fetchers* const fetchers = next.raw || view.directory ? nullptr : content_.fetchers(at);
+    if (fetchers != nullptr && view.size_bytes > k_chunk_bytes) {
+      std::packaged_task<Opened()> task([this, at, view] { return open_large(at, view); });
+      next.opened = task.get_future();
+      submit_to(fetchers->pool, [task = std::move(task)](Timings& timings) mutable {
+        const Stopwatch watch;
+        task();
+        timings.read += watch.seconds();
+      });
+    }
+    upcoming_.push_back(std::move(next));
+  }
+}
+
 void Pass::issue(std::size_t index) {
+  look_ahead(index);
   const EntryView view = entries_.at(index);
-  if (auto raw = content_.raw(index)) {
+  Upcoming next = std::move(upcoming_.front());
+  upcoming_.pop_front();
+  if (auto& raw = next.raw) {
     if (raw->check) issue_check(view, *raw);
     if (join_older(index, view, *raw)) return;
     issue_older();
@@ -85,7 +115,7 @@ void Pass::issue(std::size_t index) {
   } else if (is_small(index, view)) {
     issue_small(index, view, nullptr);
   } else {
-    issue_large(index, view);
+    issue_large(index, view, std::move(next.opened));
   }
 }
 
@@ -154,13 +184,26 @@ bool Pass::is_small(std::size_t index, const EntryView& view) const {
   return view.size_bytes <= k_chunk_bytes && !may_align(index, view.size_bytes);
 }
 
-void Pass::issue_large(std::size_t index, const EntryView& view) {
+Pass::Opened Pass::open_large(std::size_t index, const EntryView& view) const {
+  Opened opened;
+  opened.reader = content_.open(index);
+  opened.method = choose_method(index, view, *opened.reader);
+  return opened;
+}
+
+void Pass::issue_large(std::size_t index, const EntryView& view, std::future<Opened> ahead) {
+  Opened opened;
+  try {
+    opened = ahead.valid() ? ahead.get() : open_large(index, view);
+  } catch (const std::future_error&) {  // a stop came before it was looked at
+    throw Error(ErrorKind::stopped, "building was stopped");
+  }
   auto large = std::make_shared<LargeEntry>();
-  large->reader = content_.open(index);
+  large->reader = std::move(opened.reader);
   large->fetchers = content_.fetchers(index);
   large->view = view;
   large->bytes_to_read = view.size_bytes;
-  large->method = choose_method(index, view, *large->reader);
+  large->method = opened.method;
   if (large->method == Method::deflated && view.size_bytes <= k_chunk_bytes) {
     return issue_small(index, view, std::move(large->reader));
   }
