@@ -40,6 +40,7 @@ class BaseArchive final : public zip::Content {
               VerifyReuse verify);
 
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override { return content_.open(index); }
+  Fetchers* fetchers(std::size_t index) override { return content_.fetchers(index); }
   // Throws Error{corrupt} where the base contradicts itself or can't be read; so do the reader and the check that it hands
   // out.
   std::optional<zip::RawData> raw(std::size_t index) override;

@@ -34,6 +34,8 @@ constexpr unsigned k_most_auto_workers = 16;
 
 // sshd takes ten at once that have not logged in yet, of all its clients, as Debian has it.
 constexpr unsigned k_most_sessions = 64;
+// libssh2 gives up waiting for an answer by itself then (LIBSSH2_READ_TIMEOUT).
+constexpr seconds k_most_timeout{60};
 
 bool valid_root_name(const std::string& name) {
   const auto allowed = [](char c) {
@@ -54,12 +56,11 @@ struct Places {
   int archives_line = 0;
 };
 
-std::optional<SftpPlace> read_sftp(Section& roots, const Section::Entry& entry, const std::string& url) {
-  SftpPlace place;
-  const std::string problem = parse_sftp_url(url, place);
-  if (problem.empty()) return place;
-  roots.problem_at(entry.line, entry.key, problem);
-  return std::nullopt;
+// Whether the URL could be read.
+bool read_sftp_url(Section& roots, const Section::Entry& entry, const std::string& url, SftpPlace& to) {
+  const std::string problem = parse_sftp_url(url, to);
+  if (!problem.empty()) roots.problem_at(entry.line, entry.key, problem);
+  return problem.empty();
 }
 
 // `url: sftp://...`, with how to log in there.
@@ -72,29 +73,27 @@ std::optional<Place> read_remote_root(Section& roots, const Section::Entry& entr
   section.absolute_path("known_hosts", place.known_hosts);
   section.count("sessions", place.sessions, 1U, k_most_sessions);
   section.duration("timeout", place.timeout, seconds(1));
+  if (place.timeout > k_most_timeout) {
+    section.problem_at(section.line_of("timeout"), "timeout", "must be at most 60s: libssh2 waits no longer");
+  }
   section.finish();
   if (url.empty()) {
     section.missing("url", "name the folder to read from, such as sftp://user@host/folder");
-    return std::nullopt;
-  }
-  if (!url.starts_with("sftp://")) {
+  } else if (!url.starts_with("sftp://")) {
     section.problem_at(section.line_of("url"), "url",
                        "must begin with sftp://; a folder of this host is written by itself");
-    return std::nullopt;
+  } else if (read_sftp_url(roots, entry, url, place)) {
+    return place;
   }
-  auto parsed = read_sftp(roots, entry, url);
-  if (!parsed) return std::nullopt;
-  parsed->key = place.key;
-  parsed->known_hosts = place.known_hosts;
-  parsed->sessions = place.sessions;
-  parsed->timeout = place.timeout;
-  return *parsed;
+  return std::nullopt;
 }
 
 std::optional<Place> read_root(Section& roots, const Section::Entry& entry) {
   if (entry.value.IsMap()) return read_remote_root(roots, entry);
   if (entry.value.IsScalar() && entry.value.Scalar().starts_with("sftp://")) {
-    return read_sftp(roots, entry, entry.value.Scalar());
+    SftpPlace place;
+    if (read_sftp_url(roots, entry, entry.value.Scalar(), place)) return place;
+    return std::nullopt;
   }
   if (auto path = roots.path_of(entry)) return *path;
   return std::nullopt;

@@ -55,6 +55,7 @@ std::string parse_sftp_url(std::string_view url, SftpPlace& to) {
   if (host.empty()) return "names no host: sftp://user@host/folder";
   unsigned number = 22;
   if (!port.empty()) {
+    if (port.front() != ':') return "has something else than a port behind its address";
     port.remove_prefix(1);
     const auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), number);
     if (problem != std::errc() || end != port.data() + port.size() || number < 1 || number > 65'535) {

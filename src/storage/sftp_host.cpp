@@ -1,6 +1,8 @@
 #include "storage/sftp_host.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <iterator>
 
 #include "base/log.hpp"
 
@@ -28,7 +30,9 @@ SftpHost::~SftpHost() = default;
 SftpHost::Session SftpHost::borrow(const std::string& file, const std::stop_token& stop) {
   for (;;) {
     {
+      if (stop.stop_requested()) throw Error(ErrorKind::stopped, "waiting for a host was stopped");
       std::unique_lock lock(mutex_);
+      if (lowered_ && Clock::now() > *lowered_ + k_trouble) forget_limit();
       const auto may_connect = [&] { return lent_ < most_ && connecting_ < k_connecting_most; };
       const auto in_trouble = [&] { return trouble_ && Clock::now() < trouble_->until; };
       const auto may_go_on = [&] { return in_trouble() || !idle_.empty() || may_connect(); };
@@ -59,6 +63,8 @@ SftpHost::Session SftpHost::connect(const std::stop_token& stop) {
     session = std::make_unique<SftpSession>(options_, stop);
   } catch (const Error& error) {
     problem = error;
+  } catch (const std::exception& error) {
+    problem.emplace(ErrorKind::internal, error.what());
   }
   std::lock_guard lock(mutex_);
   --connecting_;
@@ -71,17 +77,26 @@ SftpHost::Session SftpHost::connect(const std::stop_token& stop) {
   if (others > 0) {
     log::info("{}; going on with {} sessions", problem->what(), others);
     most_ = others;
+    lowered_ = Clock::now();
     return nullptr;
   }
-  most_ = options_.sessions;
+  forget_limit();
   trouble_.emplace(Trouble{*problem, Clock::now() + k_trouble});
   throw Error(*problem);
 }
 
-void SftpHost::give_back(Session session) noexcept {
+void SftpHost::forget_limit() noexcept {
+  most_ = options_.sessions;
+  lowered_.reset();
+}
+
+void SftpHost::give_back(Session session, bool lost) noexcept {
+  std::vector<Idle> doubtful;
   {
     std::lock_guard lock(mutex_);
     --lent_;
+    // Whatever ended this one may have ended those, too.
+    if (lost) doubtful = std::exchange(idle_, {});
     if (!session->broken()) {
       session->lend_to({});
       idle_.push_back({std::move(session), Clock::now()});
@@ -97,7 +112,6 @@ void SftpHost::close_idle(const std::stop_token& stop) {
                                            [](const Idle& one) { return Clock::now() - one.since < k_idle; });
     std::vector<Idle> closed(std::make_move_iterator(old), std::make_move_iterator(idle_.end()));
     idle_.erase(old, idle_.end());
-    if (idle_.empty() && lent_ == 0) most_ = options_.sessions;
     lock.unlock();
     closed.clear();
     lock.lock();

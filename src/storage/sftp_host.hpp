@@ -39,9 +39,9 @@ class SftpHost {
         give_back(std::move(session));
         return answer;
       } catch (const Error& error) {
-        const bool again = session->broken() && error.kind() == ErrorKind::source_unreachable && i < k_tries;
-        give_back(std::move(session));
-        if (!again) throw;
+        const bool lost = session->broken() && error.kind() == ErrorKind::source_unreachable;
+        give_back(std::move(session), lost);
+        if (!lost || i == k_tries) throw;
       } catch (...) {
         give_back(std::move(session));
         throw;
@@ -64,7 +64,9 @@ class SftpHost {
 
   Session borrow(const std::string& file, const std::stop_token& stop);
   Session connect(const std::stop_token& stop);
-  void give_back(Session session) noexcept;
+  // `lost`: its connection was.
+  void give_back(Session session, bool lost = false) noexcept;
+  void forget_limit() noexcept;
   void close_idle(const std::stop_token& stop);
 
   const SftpOptions options_;
@@ -73,6 +75,7 @@ class SftpHost {
   std::condition_variable_any freed_;
   std::vector<Idle> idle_;  // guarded by mutex_, as below
   unsigned most_;           // sessions; fewer than are allowed where the host takes no more
+  std::optional<std::chrono::steady_clock::time_point> lowered_;  // when it became so
   unsigned lent_ = 0;
   unsigned connecting_ = 0;  // of lent_
   std::optional<Trouble> trouble_;

@@ -16,16 +16,13 @@
 namespace zipmodule::storage {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // What is read in one piece: requests for all of it are on their way before the first answer is awaited. Four times as much
 // is the most that libssh2 asks ahead.
 constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
 // How far clocks of hosts may differ for a change to be seen: see SftpRoot.
 constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
-// For how long an answer to where a folder really is is good, and how many are kept.
-constexpr std::chrono::seconds k_known{30};
-constexpr std::size_t k_known_most = 10'000;
+// Of so many folders it is remembered where they really are: to open a file in one costs a round trip less.
+constexpr std::size_t k_folders_most = 10'000;
 
 std::uint64_t hash_of(const std::string& text) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
@@ -40,8 +37,14 @@ std::string join(const std::string& parent, const std::string& child) {
   return parent.back() == '/' ? parent + child : parent + '/' + child;
 }
 
+Error changed(const std::string& name) {
+  return {ErrorKind::source_changed, fmt::format("source {} changed while it was read", name),
+          "publish when its writer is finished"};
+}
+
 std::string parent_of(const std::string& path) {
   const auto slash = path.rfind('/');
+  if (slash == 0) return "/";
   return slash == std::string::npos ? std::string() : path.substr(0, slash);
 }
 
@@ -53,7 +56,12 @@ std::string last_of(const std::string& path) { return path.substr(path.rfind('/'
 class SftpFile final : public File {
  public:
   SftpFile(const SftpRoot& root, std::string path, const FileStatus& listed, std::stop_token stop)
-      : File(root.full_name(path)), root_(root), path_(std::move(path)), listed_(listed), stop_(std::move(stop)) {}
+      : File(root.full_name(path)),
+        root_(root),
+        path_(std::move(path)),
+        listed_(listed),
+        label_(fmt::format("{:x}:{}:{}", listed.inode, listed.size_bytes, listed.mtime_ns)),
+        stop_(std::move(stop)) {}
 
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
     const bool whole = offset == 0 && buffer.size() == listed_.size_bytes;
@@ -75,25 +83,27 @@ class SftpFile final : public File {
  private:
   // With `verify`, also where the session had it open already.
   std::size_t read_piece(std::uint64_t offset, std::span<std::byte> piece, bool verify) {
-    return root_.host_->with_session(path_, stop_, [&](SftpSession& session) {
-      const bool opened = !session.is_open(path_);
-      if (opened) session.open(path_, root_.real_of_file(session, path_), name());
+    return root_.host_->with_session(label_, stop_, [&](SftpSession& session) {
+      const bool opened = !session.is_open(label_);
+      if (opened) session.open(label_, root_.real_of(session, path_, listed_), name());
       if (!opened && !verify) return session.read(offset, piece, name());
-      FileStatus now;
-      const std::size_t n = session.read(offset, piece, name(), &now);
-      if (now.size_bytes != listed_.size_bytes || now.mtime_ns != listed_.mtime_ns) {
-        session.close();
-        throw Error(ErrorKind::source_changed, fmt::format("source {} changed while it was read", name()),
-                    "publish when its writer is finished");
+      try {
+        FileStatus now;
+        const std::size_t n = session.read(offset, piece, name(), &now);
+        if (now.size_bytes != listed_.size_bytes || now.mtime_ns != listed_.mtime_ns) throw changed(name());
+        if (verify) verified_ = true;
+        return n;
+      } catch (...) {
+        session.close();  // whoever finds it open takes it for the listed version
+        throw;
       }
-      if (verify) verified_ = true;
-      return n;
     });
   }
 
   const SftpRoot& root_;
   const std::string path_;  // below the root
   const FileStatus listed_;
+  const std::string label_;  // of this version, for sessions
   const std::stop_token stop_;
   std::atomic<bool> verified_ = false;  // behind its last byte, and not used up
 };
@@ -123,68 +133,51 @@ void SftpRoot::require_below(const std::string& base, const std::string& real, c
               "replace the symlink by the content, or name the root where the content is");
 }
 
-std::string SftpRoot::real_below(SftpSession& session, const std::string& path, const std::string& wanted) const {
+// Asked of the host, every time.
+std::string SftpRoot::real_path(SftpSession& session, const std::string& path) const {
   const std::string top = base(session);
   if (path.empty()) return top;
-  std::string real = session.real_path(join(top, path), full_name(wanted));
-  require_below(top, real, wanted);
+  std::string real = session.real_path(join(top, path), full_name(path));
+  require_below(top, real, path);
   return real;
 }
 
-std::string SftpRoot::real_of_folder(SftpSession& session, const std::string& path, const std::string& wanted) const {
+void SftpRoot::note_folder(const std::string& path, const std::string& real) const {
+  std::lock_guard lock(mutex_);
+  if (folders_.size() >= k_folders_most) folders_.clear();
+  folders_[path] = real;
+}
+
+// The file of the number that was listed. What is known of its folder may be out of date, and the name may be a symlink: then
+// the host is asked.
+std::string SftpRoot::real_of(SftpSession& session, const std::string& path, const FileStatus& listed) const {
+  std::optional<std::string> known;
   {
     std::lock_guard lock(mutex_);
-    const auto known = folders_.find(path);
-    if (known != folders_.end() && Clock::now() < known->second.until) return known->second.real;
+    const auto folder = folders_.find(parent_of(path));
+    if (folder != folders_.end()) known = join(folder->second, last_of(path));
   }
-  std::string real = real_below(session, path, wanted);
-  std::lock_guard lock(mutex_);
-  if (folders_.size() >= k_known_most) folders_.clear();
-  folders_[path] = {real, Clock::now() + k_known};
+  if (known && hash_of(*known) == listed.inode) return *known;
+  std::string real = real_path(session, path);
+  if (hash_of(real) != listed.inode) throw changed(full_name(path));
+  note_folder(parent_of(path), parent_of(real));
   return real;
 }
 
-std::string SftpRoot::real_of_file(SftpSession& session, const std::string& path) const {
-  {
-    std::lock_guard lock(mutex_);
-    const auto link = links_.find(path);
-    if (link != links_.end()) return link->second;
-  }
-  return join(real_of_folder(session, parent_of(path), path), last_of(path));
-}
-
-void SftpRoot::note_symlink(const std::string& path, const std::string& real) const {
-  std::lock_guard lock(mutex_);
-  if (links_.size() >= k_known_most) links_.clear();
-  links_[path] = real;
-}
-
-FileStatus SftpRoot::identified(FileStatus status, const std::string& path) const {
-  status.inode = hash_of(path);
+FileStatus SftpRoot::identified(FileStatus status, const std::string& real, const std::string& path) const {
+  if (status.type != FileType::regular && status.type != FileType::directory) throw wrong_type(full_name(path));
+  status.inode = hash_of(real);
   status.device = device_;
   status.ctime_ns = status.mtime_ns + k_clocks_differ_ns;
   return status;
 }
 
-// `listed`: of the name itself. Follows a symlink.
-FileStatus SftpRoot::resolve(SftpSession& session, const std::string& path, const std::string& parent,
-                             const FileStatus& listed) const {
-  FileStatus status = listed;
-  if (status.type == FileType::symlink) {
-    const std::string real = session.real_path(join(parent, last_of(path)), full_name(path));
-    require_below(base(session), real, path);
-    status = session.status(real, full_name(path));
-    if (status.type == FileType::regular) note_symlink(path, real);
-  }
-  if (status.type != FileType::regular && status.type != FileType::directory) throw wrong_type(full_name(path));
-  return identified(status, path);
-}
-
 FileStatus SftpRoot::status(const std::string& path, const std::stop_token& stop) const {
   return host_->with_session("", stop, [&](SftpSession& session) {
-    if (path.empty()) return identified(session.status(base(session), full_name(path)), path);
-    const std::string parent = real_of_folder(session, parent_of(path), path);
-    return resolve(session, path, parent, session.status(join(parent, last_of(path)), full_name(path)));
+    const std::string real = real_path(session, path);
+    const FileStatus status = identified(session.status(real, full_name(path)), real, path);
+    if (!path.empty()) note_folder(parent_of(path), parent_of(real));
+    return status;
   });
 }
 
@@ -193,43 +186,59 @@ std::unique_ptr<File> SftpRoot::open(const std::string& path, const FileStatus& 
   return std::make_unique<SftpFile>(*this, path, listed, stop);
 }
 
-std::string SftpRoot::real_folder(const std::string& path, const std::stop_token& stop) const {
-  return host_->with_session("", stop, [&](SftpSession& session) { return real_of_folder(session, path, path); });
-}
-
-std::vector<SftpRoot::Child> SftpRoot::list(const std::string& path, std::uint64_t most,
-                                            const std::stop_token& stop) const {
+SftpRoot::Listing SftpRoot::list(const std::string& path, std::atomic<std::uint64_t>& names, std::uint64_t most,
+                                 const std::stop_token& stop) const {
   return host_->with_session("", stop, [&](SftpSession& session) {
-    std::vector<Child> children;
-    const std::string real = real_of_folder(session, path, path);
-    session.list(real, full_name(path), [&](SftpSession::Listed listed) {
-      if (children.size() >= most) {
-        throw Error(ErrorKind::limit, fmt::format("source {}: more than {} names", full_name(path), most),
-                    "publish fewer files, or raise limits.max_entries");
-      }
-      // What no file can be called, and a host that means well does not send.
-      if (listed.file.empty() || listed.file.find('/') != std::string::npos ||
-          listed.file.find('\0') != std::string::npos) {
-        throw Error(ErrorKind::source_name, fmt::format("source {}: {} lists a name with '/' or NUL in it",
-                                                        full_name(path), host_->options().host));
-      }
-      children.push_back({std::move(listed.file), listed.status, nullptr});
-    });
-    for (Child& child : children) {
-      const std::string below = join(path, child.name);
-      try {
-        child.status = resolve(session, below, real, child.status);
-      } catch (const Error& error) {
-        if (session.broken()) throw;
-        child.problem = std::make_unique<Error>(error);
-      }
+    Listing listing;
+    listing.real = real_path(session, path);
+    note_folder(path, listing.real);
+    try {
+      session.list(listing.real, full_name(path), [&](SftpSession::Listed listed) {
+        if (++names > most) {
+          --names;
+          throw Error(ErrorKind::limit, fmt::format("source {}: more than {} names", full_name(path), most),
+                      "publish fewer files, or raise limits.max_entries");
+        }
+        listing.children.push_back({std::move(listed.file), listed.status, nullptr});
+        require_name(path, listing.children.back().name);
+      });
+      for (Child& child : listing.children) look_at(session, path, listing.real, child);
+    } catch (...) {
+      names -= listing.children.size();
+      throw;
     }
     const auto key = [](const Child& child) {
       return child.status.type == FileType::directory ? child.name + '/' : child.name;
     };
-    std::sort(children.begin(), children.end(), [&](const Child& a, const Child& b) { return key(a) < key(b); });
-    return children;
+    std::sort(listing.children.begin(), listing.children.end(),
+              [&](const Child& a, const Child& b) { return key(a) < key(b); });
+    return listing;
   });
+}
+
+// What no file can be called, and a host that means well does not send.
+void SftpRoot::require_name(const std::string& path, const std::string& name) const {
+  if (!name.empty() && name.find('/') == std::string::npos && name.find('\0') == std::string::npos) return;
+  throw Error(ErrorKind::source_name, fmt::format("source {}: {} lists a name that is empty or has '/' or NUL in it",
+                                                  full_name(path), host_->options().host));
+}
+
+// What it is, or where the symlink leads.
+void SftpRoot::look_at(SftpSession& session, const std::string& folder, const std::string& real_folder,
+                       Child& child) const {
+  const std::string path = join(folder, child.name);
+  try {
+    std::string real = join(real_folder, child.name);
+    if (child.status.type == FileType::symlink) {
+      real = session.real_path(real, full_name(path));
+      require_below(base(session), real, path);
+      child.status = session.status(real, full_name(path));
+    }
+    child.status = identified(child.status, real, path);
+  } catch (const Error& error) {
+    if (session.broken()) throw;
+    child.problem = std::make_unique<Error>(error);
+  }
 }
 
 void SftpRoot::walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,

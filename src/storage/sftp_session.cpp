@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,8 +44,7 @@ void begin_libssh2() {
 constexpr bool k_rsa_is_sha1 = LIBSSH2_VERSION_NUM < 0x010b00;
 constexpr std::string_view k_rsa_hint =
     "this system's libssh2 would sign with SHA-1 ('ssh-rsa'), which is broken and which current servers refuse; make "
-    "an "
-    "ed25519 key: ssh-keygen -t ed25519";
+    "an ed25519 key: ssh-keygen -t ed25519";
 
 bool is_rsa(std::span<const unsigned char> blob) {
   constexpr std::string_view k_name("\0\0\0\7ssh-rsa", 11);
@@ -84,7 +84,28 @@ FileStatus to_status(const LIBSSH2_SFTP_ATTRIBUTES& attributes) {
   if ((attributes.flags & LIBSSH2_SFTP_ATTR_ACMODTIME) != 0) {
     status.mtime_ns = static_cast<std::int64_t>(attributes.mtime) * k_second;
   }
+  // Nothing can be told of a file without them.
+  constexpr unsigned long k_needed = LIBSSH2_SFTP_ATTR_SIZE | LIBSSH2_SFTP_ATTR_ACMODTIME;
+  if (status.type == FileType::regular && (attributes.flags & k_needed) != k_needed) status.type = FileType::other;
   return status;
+}
+
+// Whether an agent answers at all: libssh2 asks it without a deadline. What it is asked for is the list of its keys
+// (SSH_AGENTC_REQUEST_IDENTITIES, draft-miller-ssh-agent).
+bool agent_answers(const char* path) {
+  constexpr std::array<unsigned char, 5> k_request{0, 0, 0, 1, 11};
+  constexpr int k_patience_ms = 2'000;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string_view name(path);
+  if (name.size() >= sizeof address.sun_path) return false;
+  name.copy(address.sun_path, name.size());
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return false;
+  if (::send(socket.get(), k_request.data(), k_request.size(), MSG_NOSIGNAL) != ssize_t{k_request.size()}) return false;
+  pollfd poll_for{socket.get(), POLLIN, 0};
+  char first = 0;
+  return ::poll(&poll_for, 1, k_patience_ms) > 0 && ::recv(socket.get(), &first, 1, MSG_DONTWAIT) == 1;
 }
 
 }  // namespace
@@ -148,7 +169,8 @@ void SftpSession::wait() {
   if ((directions & LIBSSH2_SESSION_BLOCK_INBOUND) != 0 || directions == 0) poll_for.events |= POLLIN;
   if (::poll(&poll_for, 1, static_cast<int>(k_look_for_stop.count())) > 0) return look_for_end();
   int next = 0;
-  if (silent > std::chrono::seconds(k_keepalive_seconds) && sftp_) libssh2_keepalive_send(session_.get(), &next);
+  const bool may_ask = sftp_ && (directions & LIBSSH2_SESSION_BLOCK_OUTBOUND) == 0;
+  if (silent > std::chrono::seconds(k_keepalive_seconds) && may_ask) libssh2_keepalive_send(session_.get(), &next);
 }
 
 // libssh2 does not always notice that the other side has closed the connection. What is left to read, it gets to read first.
@@ -165,6 +187,7 @@ void SftpSession::look_for_end() {
 template <class Attempt>
 int SftpSession::call(Attempt attempt) {
   heard();
+  finish_half_closed();
   for (;;) {
     const int rc = attempt();
     if (rc != LIBSSH2_ERROR_EAGAIN) return rc;
@@ -184,9 +207,19 @@ Error SftpSession::missing(const std::string& name) const {
           "put it there, or publish a list without it"};
 }
 
-// After an operation on a path that the host answered.
+// Whether the last error is a status that the host answered with. libssh2 calls its own troubles with answers the same, and
+// leaves the last status as it was.
+bool SftpSession::is_status() const {
+  if (libssh2_session_last_errno(session_.get()) != LIBSSH2_ERROR_SFTP_PROTOCOL) return false;
+  char* text = nullptr;
+  libssh2_session_last_error(session_.get(), &text, nullptr, 0);
+  const std::string_view said = text != nullptr ? text : "";
+  return said == "SFTP Protocol Error" || said == "Failed opening remote file" || said == "SFTP READ error";
+}
+
+// After an operation on a path.
 void SftpSession::fail_path(const std::string& name) {
-  if (libssh2_session_last_errno(session_.get()) != LIBSSH2_ERROR_SFTP_PROTOCOL) fail("source " + name);
+  if (!is_status()) fail("source " + name);
   switch (libssh2_sftp_last_error(sftp_.get())) {
     case LIBSSH2_FX_NO_SUCH_FILE:
     case LIBSSH2_FX_NO_SUCH_PATH:
@@ -215,6 +248,7 @@ void SftpSession::connect() {
     socket_ = Fd(::socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket_) {
       problem = errno;
+      if (auto error = descriptors_error(problem, "connect to " + where())) throw Error(*error);
       continue;
     }
     const int on = 1;
@@ -252,7 +286,9 @@ void SftpSession::require_known_host() {
                     where()),
         scan);
   }
-  libssh2_session_method_pref(session_.get(), LIBSSH2_METHOD_HOSTKEY, algorithms.c_str());
+  if (libssh2_session_method_pref(session_.get(), LIBSSH2_METHOD_HOSTKEY, algorithms.c_str()) != 0) {
+    fail("choose the kinds of host keys");
+  }
   if (call([&] { return libssh2_session_handshake(session_.get(), socket_.get()); }) != 0) {
     if (libssh2_session_last_errno(session_.get()) == LIBSSH2_ERROR_KEX_FAILURE) {
       broken_ = true;
@@ -321,7 +357,8 @@ void SftpSession::log_in() {
 }
 
 bool SftpSession::log_in_by_agent() {
-  if (std::getenv("SSH_AUTH_SOCK") == nullptr) return false;
+  const char* const socket = std::getenv("SSH_AUTH_SOCK");
+  if (socket == nullptr || !agent_answers(socket)) return false;
   const std::unique_ptr<LIBSSH2_AGENT, Freer<libssh2_agent_free>> agent(libssh2_agent_init(session_.get()));
   if (!agent || libssh2_agent_connect(agent.get()) != 0) return false;
   if (libssh2_agent_list_identities(agent.get()) != 0) return false;
@@ -351,18 +388,31 @@ void SftpSession::close_later(Handle handle) {
   drive_closing();
 }
 
-// A request that is half sent has to be sent whole before any other.
+bool SftpSession::half_sent() const {
+  return (libssh2_session_block_directions(session_.get()) & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0;
+}
+
+// A request that is half sent, of whatever kind, has to be sent whole before any other.
 void SftpSession::drive_closing() {
   if (!session_ || broken_) return;
   for (auto one = closing_.begin(); one != closing_.end();) {
-    if ((libssh2_session_block_directions(session_.get()) & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0) return;
+    if (half_closed_ ? one->get() != half_closed_ : half_sent()) {
+      ++one;
+      continue;
+    }
+    half_closed_ = nullptr;
     if (libssh2_sftp_close_handle(one->get()) == LIBSSH2_ERROR_EAGAIN) {
+      if (half_sent()) half_closed_ = one->get();
       ++one;
       continue;
     }
     static_cast<void>(one->release());  // freed, whatever the answer was
     one = closing_.erase(one);
   }
+}
+
+void SftpSession::finish_half_closed() {
+  while (half_closed_ != nullptr) wait();
 }
 
 std::string SftpSession::real_path(const std::string& path, const std::string& name) {
@@ -411,7 +461,7 @@ std::optional<SftpSession::Listed> SftpSession::next_of(LIBSSH2_SFTP_HANDLE* fol
   LIBSSH2_SFTP_ATTRIBUTES attributes{};
   const int size =
       call([&] { return libssh2_sftp_readdir_ex(folder, text.data(), text.size(), nullptr, 0, &attributes); });
-  if (size < 0) fail_path(name);
+  if (size < 0) fail_reading(name);
   if (size == 0) return std::nullopt;
   return Listed{{text.data(), static_cast<std::size_t>(size)}, to_status(attributes)};
 }
@@ -427,6 +477,12 @@ void SftpSession::open(const std::string& label, const std::string& path, const 
   open_label_ = label;
 }
 
+// Other requests may be under way: their answers would be taken for those of the next ones.
+void SftpSession::fail_reading(const std::string& name) {
+  broken_ = true;
+  fail_path(name);
+}
+
 std::size_t SftpSession::read(std::uint64_t offset, std::span<std::byte> buffer, const std::string& name,
                               FileStatus* after) {
   LIBSSH2_SFTP_HANDLE* const handle = handle_.get();
@@ -436,10 +492,8 @@ std::size_t SftpSession::read(std::uint64_t offset, std::span<std::byte> buffer,
   bool end = false;
   bool asking = false;  // for the status; behind the requests for bytes, which all are sent by the first call
   bool told = after == nullptr;
-  const auto half_sent = [&] {
-    return (libssh2_session_block_directions(session_.get()) & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0;
-  };
   heard();
+  finish_half_closed();
   while ((got < buffer.size() && !end) || !told) {
     bool heard_something = false;
     bool must_ask_on = asking && !told && half_sent();
@@ -447,7 +501,7 @@ std::size_t SftpSession::read(std::uint64_t offset, std::span<std::byte> buffer,
       const std::size_t left = buffer.size() - got;
       const auto rc = libssh2_sftp_read(handle, reinterpret_cast<char*>(buffer.data() + got),
                                         std::max<std::size_t>(1, left / k_asked_ahead));
-      if (rc < 0 && rc != LIBSSH2_ERROR_EAGAIN) fail_path(name);
+      if (rc < 0 && rc != LIBSSH2_ERROR_EAGAIN) fail_reading(name);
       if (rc >= 0) heard_something = true;
       if (rc > 0) got += static_cast<std::size_t>(rc);
       if (rc == 0) end = true;
@@ -459,7 +513,7 @@ std::size_t SftpSession::read(std::uint64_t offset, std::span<std::byte> buffer,
     if (!told) {
       asking = true;
       const int rc = libssh2_sftp_fstat_ex(handle, &attributes, 0);
-      if (rc != 0 && rc != LIBSSH2_ERROR_EAGAIN) fail_path(name);
+      if (rc != 0 && rc != LIBSSH2_ERROR_EAGAIN) fail_reading(name);
       told = rc == 0;
       heard_something = heard_something || told;
     }

@@ -80,12 +80,16 @@ class SftpSession {
   void heard() { silent_since_ = std::chrono::steady_clock::now(); }
   [[noreturn]] void fail(const std::string& doing);
   [[noreturn]] void fail_path(const std::string& name);
+  [[noreturn]] void fail_reading(const std::string& name);
+  bool is_status() const;
   Error lost(const std::string& what) const;
   Error missing(const std::string& name) const;
   std::string where() const;
   std::optional<Listed> next_of(LIBSSH2_SFTP_HANDLE* folder, const std::string& name);
   void close_later(Handle handle);
   void drive_closing();
+  void finish_half_closed();
+  bool half_sent() const;
 
   const SftpOptions options_;
   std::stop_token stop_;
@@ -98,7 +102,8 @@ class SftpSession {
   std::unique_ptr<LIBSSH2_SFTP, Freer<libssh2_sftp_shutdown>> sftp_;
   Handle handle_;
   std::string open_label_;
-  std::vector<Handle> closing_;  // asked to be closed, and not answered
+  std::vector<Handle> closing_;                 // asked to be closed, and not answered
+  LIBSSH2_SFTP_HANDLE* half_closed_ = nullptr;  // of these, the one whose request is half sent
 };
 
 }  // namespace zipmodule::storage

@@ -2,6 +2,7 @@
 // before them. Private to src/storage.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -33,11 +34,15 @@ class SftpWalk {
 
  private:
   using Children = std::vector<SftpRoot::Child>;
-  using Listing = std::future<Children>;
+  using Pending = std::future<SftpRoot::Listing>;
+  using Ahead = std::deque<std::pair<std::size_t, Pending>>;
 
-  Listing request(const std::string& below);
-  void visit(const std::string& below, Children children);
-  void enter(const std::string& below);
+  Pending request(const std::string& below);
+  SftpRoot::Listing wait_for(Pending pending);
+  void look_ahead(const std::string& below, const Children& children, std::size_t& look_at, Ahead& ahead);
+  void visit(const std::string& below, const SftpRoot::Listing& listing);
+  void enter_child(const std::string& below, Pending pending);
+  void enter(const std::string& below, const std::string& real);
   std::string name(const std::string& below) const;
 
   const SftpRoot& root_;
@@ -46,12 +51,12 @@ class SftpWalk {
   const std::stop_token stop_;
   Visitor& visitor_;
 
-  std::vector<std::string> ancestors_;  // where they really are
-  std::uint64_t names_held_ = 0;        // of the folders on the way
-  std::size_t requested_ = 0;           // listings that nobody has taken yet
-  std::stop_source ended_;              // for listings that nobody will take
+  std::vector<std::string> ancestors_;         // where they really are
+  std::atomic<std::uint64_t> names_held_ = 0;  // of all folders that are listed and not left
+  std::size_t requested_ = 0;                  // listings that nobody has taken yet
+  std::stop_source ended_;                     // for listings that nobody will take
   std::stop_callback<std::function<void()>> on_stop_;
-  std::vector<Listing> dropped_;
+  std::vector<Pending> dropped_;
 };
 
 }  // namespace zipmodule::storage

@@ -78,7 +78,9 @@ class Pass {
   std::uint64_t share_of(const LargeEntry& large, std::uint64_t bytes) const noexcept;
   bool is_small(std::size_t index, const EntryView& view) const;
   bool may_align(std::size_t index, std::uint64_t bytes) const;
-  Piece& append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight);
+  // With fetchers, the same share of their window.
+  Piece& append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight,
+                Fetchers* fetchers = nullptr);
   // Has `bytes` of the piece fetched, and `work` done by the pool when they are here; without fetchers at once.
   using Work = void (Pass::*)(Piece&, Timings&);
   void submit_fetched(Fetchers* fetchers, Piece& piece, std::uint64_t bytes, Work work);
@@ -119,7 +121,7 @@ class Pass {
 
   // the planning thread's own
   std::deque<Upcoming> upcoming_;
-  std::size_t upcoming_end_ = 0;  // the entry behind the last of them
+  std::size_t upcoming_end_ = 0;         // the entry behind the last of them
   std::shared_ptr<OlderEntries> older_;  // the run that entries are being added to
 
   Sequencer sequencer_;

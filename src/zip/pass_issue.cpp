@@ -68,8 +68,11 @@ std::uint64_t Pass::share_of(const LargeEntry& large, std::uint64_t bytes) const
   return large.raw_crc ? bytes : share_of_open(bytes);
 }
 
-Piece& Pass::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight) {
-  piece->ticket = resources_.budget.acquire(bytes_in_flight + k_piece_overhead, stop_.get_token());
+Piece& Pass::append(std::unique_ptr<Piece> piece, std::optional<std::uint64_t> size, std::uint64_t bytes_in_flight,
+                    Fetchers* fetchers) {
+  const std::uint64_t share = bytes_in_flight + k_piece_overhead;
+  if (fetchers != nullptr) piece->window = fetchers->window.acquire(share, stop_.get_token());
+  piece->ticket = resources_.budget.acquire(share, stop_.get_token());
   return sequencer_.append(std::move(piece), size);
 }
 
@@ -143,8 +146,7 @@ void Pass::issue_small(std::size_t index, const EntryView& view, std::unique_ptr
   auto made = new_piece(Piece::Role::entry, index);
   made->reader = std::move(reader);
   Fetchers* const fetchers = content_.fetchers(index);
-  if (fetchers != nullptr) made->window = fetchers->window.acquire(view.size_bytes, stop_.get_token());
-  Piece& piece = append(std::move(made), std::nullopt, share);
+  Piece& piece = append(std::move(made), std::nullopt, share, fetchers);
   submit_fetched(fetchers, piece, view.size_bytes, &Pass::make_small);
 }
 
@@ -153,7 +155,6 @@ void Pass::submit_fetched(Fetchers* fetchers, Piece& piece, std::uint64_t bytes,
     submit([this, &piece, work](Timings& timings) { (this->*work)(piece, timings); });
     return;
   }
-  piece.fetched = true;
   submit_to(fetchers->pool, [this, &piece, bytes, work](Timings& timings) {
     const Stopwatch watch;
     piece.source.resize(static_cast<std::size_t>(bytes));
@@ -247,9 +248,8 @@ void Pass::issue_chunks(std::size_t index, const std::shared_ptr<LargeEntry>& la
       settle(sequencer_.ready(append(std::move(piece), size, share), size), timings);
     } else {
       Fetchers* const fetchers = large->fetchers;
-      if (fetchers != nullptr) piece->window = fetchers->window.acquire(size, stop_.get_token());
       const auto known = large->unpacked() ? std::optional(size) : std::nullopt;
-      Piece& appended = append(std::move(piece), known, share_of(*large, 2 * size));
+      Piece& appended = append(std::move(piece), known, share_of(*large, 2 * size), fetchers);
       submit_fetched(fetchers, appended, size, &Pass::make_chunk);
     }
   }

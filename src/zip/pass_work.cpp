@@ -56,9 +56,9 @@ void Pass::make_small(Piece& piece, Timings& timings) {
   const auto size = static_cast<std::size_t>(view.size_bytes);
   const std::size_t header = local_header_size(view);
   Stopwatch watch;
-  if (!piece.fetched && source.size() < size) source.resize(std::max(size, std::size_t{64} << 10U));
-  const auto data = std::span(piece.fetched ? piece.source : source).first(size);
-  if (!piece.fetched) read_source(piece, data);
+  if (piece.source.empty() && source.size() < size) source.resize(std::max(size, std::size_t{64} << 10U));
+  const auto data = std::span(piece.source.empty() ? source : piece.source).first(size);
+  if (piece.source.empty()) read_source(piece, data);
   timings.read += watch.lap();
   Written& written = written_[piece.entry];
   written.crc = crc32(0, data);
@@ -82,9 +82,9 @@ void Pass::make_chunk(Piece& piece, Timings& timings) {
   thread_local std::vector<std::byte> source(k_chunk_bytes);
   LargeEntry& large = *piece.large;
   const auto size = static_cast<std::size_t>(large.chunk_size(piece.chunk));
-  const auto data = std::span(piece.fetched ? piece.source : source).first(size);
+  const auto data = std::span(piece.source.empty() ? source : piece.source).first(size);
   Stopwatch watch;
-  if (!piece.fetched) read_source(piece, data);
+  if (piece.source.empty()) read_source(piece, data);
   timings.read += watch.lap();
   large.crcs[piece.chunk] = crc32(0, data);
   if (large.unpacked()) {

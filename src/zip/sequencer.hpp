@@ -31,11 +31,10 @@ struct Piece {
   std::shared_ptr<LargeEntry> large;    // set for header, chunk and copy, unless `older` is
   std::shared_ptr<OlderEntries> older;  // a run of them
   std::unique_ptr<EntryReader> reader;  // of a small entry whose source was opened early, until it is read
-  bool fetched = false;                 // its bytes are put into `source` before anybody works on it
-  std::vector<std::byte> source;
-  std::vector<std::byte> data;  // filled by the thread that works on it, before ready()
-  ByteBudget::Ticket window;    // its share of what its fetchers may hold; given back after `ticket` was
-  ByteBudget::Ticket ticket;    // its share of the bytes in flight
+  std::vector<std::byte> source;        // its bytes, where they were fetched before anybody works on it
+  std::vector<std::byte> data;          // filled by the thread that works on it, before ready()
+  ByteBudget::Ticket window;            // its share of what its fetchers may hold; given back after `ticket` was
+  ByteBudget::Ticket ticket;            // its share of the bytes in flight
   // Where set, the piece is made longer, so that what follows it begins at a multiple of k_block_bytes.
   bool align_next = false;
   std::uint64_t offset = 0;  // in the file; valid once handed out by ready(), as size()

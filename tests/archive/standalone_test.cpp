@@ -250,6 +250,24 @@ TEST_CASE("other bytes of the right CRC's claim are found before they are copied
   tree.check("out.zip");
 }
 
+TEST_CASE("who waits for an entry's bytes is asked through a base, too") {
+  class Fetched final : public zip::Content {
+   public:
+    std::unique_ptr<zip::EntryReader> open(std::size_t) override { return nullptr; }
+    Fetchers* fetchers(std::size_t index) override { return index == 1 ? &elsewhere : nullptr; }
+    Fetchers elsewhere{1, 1};
+  };
+  Tree tree;
+  tree.zip("base.zip");
+  Roots roots;
+  roots.emplace("default", std::make_unique<storage::LocalRoot>("default", tree.dir / "tree", ""));
+  const auto plan = make_plan({parse_source("default:")}, roots, {}, {});
+  Fetched content;
+  BaseArchive base(tree.dir / "base.zip", std::nullopt, *plan, content, VerifyReuse::never);
+  CHECK(base.fetchers(0) == nullptr);
+  CHECK(base.fetchers(1) == &content.elsewhere);
+}
+
 TEST_CASE("a base that changes between its check and its copy is broken") {
   Tree tree;
   tree.zip("base.zip");

@@ -44,6 +44,7 @@ TEST_CASE("an SFTP URL that is wrong is told why, and not quoted") {
       {"sftp://secret@web1:ssh/x", "has a port that is not"},
       {"sftp://secret@web1:/x", "has a port that is not"},
       {"sftp://secret@[::1/x", "without its closing"},
+      {"sftp://secret@[::1]x22/y", "something else than a port"},
       {"sftp://secret@we b/x", "has blanks"},
       {"sftp://secret@web1/x\n", "has blanks"},
   }));

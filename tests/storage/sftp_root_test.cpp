@@ -183,6 +183,86 @@ TEST_CASE("the agent's key logs in, behind one that the host does not know") {
   ::unsetenv("SSH_AUTH_SOCK");
 }
 
+// --- versions ------------------------------------------------------------------------------------------------------
+
+std::string text_of(const SftpRoot& root, const std::string& path) {
+  const auto status = root.status(path, {});
+  std::string text(status.size_bytes, '\0');
+  const auto file = root.open(path, status, {});
+  file->read_at(0, std::as_writable_bytes(std::span(text)));
+  file->require_unchanged();
+  return text;
+}
+
+TEST_CASE("a session that has an earlier version open does not read that") {
+  const Host host;
+  const auto root = host.root();
+  for (int version = 0; version < 6; ++version) {
+    const std::string content = test::random_bytes(5'000'000, 10U + static_cast<unsigned>(version));
+    write_file(host.dir / "content/new", content, 1'600'000'100 + version);
+    fs::rename(host.dir / "content/new", host.dir / "content/large");
+    // Parts, by several sessions at once.
+    const auto file = root->open("large", root->status("large", {}), {});
+    std::string text(content.size(), '\0');
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t part = 0; part < 5; ++part) {
+        threads.emplace_back([&, part] {
+          file->read_at(part * 1'000'000, std::as_writable_bytes(std::span(text)).subspan(part * 1'000'000, 1'000'000));
+        });
+      }
+    }
+    file->require_unchanged();
+    CHECK(text == content);
+  }
+}
+
+TEST_CASE("a symlink to a release that is switched is followed at once") {
+  const Host host;
+  write_file(host.dir / "content/r1/v", "1.4.1", 1'600'000'001);
+  write_file(host.dir / "content/r2/v", "1.4.2", 1'600'000'001);
+  fs::create_directory_symlink("r1", host.dir / "content/cur");
+  const auto root = host.root();
+  CHECK(text_of(*root, "cur/v") == "1.4.1");
+  const auto before = root->status("cur/v", {});
+  fs::remove(host.dir / "content/cur");
+  fs::create_directory_symlink("r2", host.dir / "content/cur");
+  CHECK(text_of(*root, "cur/v") == "1.4.2");
+  // The same name, size and time, and another file.
+  CHECK_FALSE(same_version(before, root->status("cur/v", {})));
+  const auto error = error_of([&] {
+    std::vector<std::byte> buffer(5);
+    root->open("cur/v", before, {})->read_at(0, buffer);
+  });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::source_changed);
+}
+
+TEST_CASE("a symlink that becomes a file is read as one") {
+  const Host host;
+  write_file(host.dir / "content/target", "target");
+  fs::create_symlink("target", host.dir / "content/link");
+  const auto root = host.root();
+  CHECK(text_of(*root, "link") == "target");
+  fs::remove(host.dir / "content/link");
+  fs::remove(host.dir / "content/target");
+  write_file(host.dir / "content/link", "itself");
+  CHECK(text_of(*root, "link") == "itself");
+}
+
+TEST_CASE("a folder in a file's place fails that file and no other") {
+  Host host;
+  host.options.sessions = 1;
+  const auto root = host.root();
+  write_file(host.dir / "content/a", "aaa");
+  const auto listed = root->status("a", {});
+  fs::remove(host.dir / "content/a");
+  fs::create_directory(host.dir / "content/a");
+  std::vector<std::byte> buffer(3);
+  CHECK(error_of([&] { root->open("a", listed, {})->read_at(0, buffer); }));
+  CHECK(text_of(*root, "file") == "content");
+}
+
 // --- hosts in trouble ----------------------------------------------------------------------------------------------
 
 TEST_CASE("a host where nobody listens is unreachable, and for a while not asked again") {
@@ -228,6 +308,57 @@ TEST_CASE("a host that logs in but has no SFTP is unreachable, within the time-o
   const Stopwatch watch;
   refused(host, ErrorKind::source_unreachable, "sftp://");
   CHECK(watch.seconds() < 10);
+}
+
+TEST_CASE("sessions that all died while nobody used them are replaced") {
+  Host host;
+  host.options.sessions = 6;
+  const auto root = host.root();
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 12; ++i) threads.emplace_back([&] { root->status("file", {}); });
+  }
+  host.server.signal_sessions(SIGKILL);
+  CHECK(root->status("file", {}).size_bytes == 7);
+}
+
+TEST_CASE("a stop that came before breaks no session") {
+  Host host;
+  const auto root = host.root();
+  root->status("file", {});
+  std::stop_source stop;
+  stop.request_stop();
+  const auto error = error_of([&] { root->status("file", stop.get_token()); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::stopped);
+  root->status("file", {});
+  CHECK(host.server.logins() == 1);
+}
+
+TEST_CASE("an agent that does not answer is left out") {
+  Host host;
+  const std::string socket = host.dir / "agent";
+  const test::Process silent({{"python3", "-c",
+                               "import socket, sys, time\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\n"
+                               "s.listen()\nprint('ready', flush=True)\ntime.sleep(60)",
+                               socket},
+                              {},
+                              {},
+                              {}});
+  REQUIRE(test::wait_until([&] { return !silent.out().empty(); }));
+  host.options.key.clear();
+  ::setenv("SSH_AUTH_SOCK", socket.c_str(), 1);
+  const std::string home = host.dir / "home";
+  const char* const before = ::getenv("HOME");
+  const std::string home_before = before != nullptr ? before : "/";
+  fs::create_directories(home + "/.ssh");
+  fs::copy_file(host.server.key(), home + "/.ssh/id_ed25519");
+  ::setenv("HOME", home.c_str(), 1);
+  const Stopwatch watch;
+  CHECK(works(host));
+  CHECK(watch.seconds() < 15);
+  ::setenv("HOME", home_before.c_str(), 1);
+  ::unsetenv("SSH_AUTH_SOCK");
 }
 
 TEST_CASE("a host that falls silent in the middle of a file is an error within the time-out") {
@@ -358,7 +489,10 @@ TEST_CASE("names that a folder on the other side may have arrive as they are") {
   }
   const auto root = host.root();
   std::size_t found = 0;
-  for (const auto& child : root->list("odd", 100, {})) {
+  std::atomic<std::uint64_t> names = 0;
+  const auto listing = root->list("odd", names, 100, {});
+  CHECK(names == 7);
+  for (const auto& child : listing.children) {
     CHECK_FALSE(child.problem);
     found += child.status.size_bytes;
   }

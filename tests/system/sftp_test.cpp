@@ -22,7 +22,7 @@ struct RemoteSite {
     site.set("content.roots", "{default: " + site.content().string() + ", cms: {url: 'sftp://" + server.user() + "@" +
                                   SshServer::host() + ":" + std::to_string(line.port()) + there.path().string() +
                                   "', key: " + server.key().string() +
-                                  ", known_hosts: " + server.known_hosts().string() + ", timeout: 5s}}");
+                                  ", known_hosts: " + server.known_hosts().string() + ", timeout: 30s}}");
   }
   void write(const std::string& path, const std::string& content, std::int64_t time = k_time) const {
     write_file(there / path, content, time);
@@ -146,6 +146,29 @@ TEST_CASE("sessions that are killed in the middle of a build cost nothing but ti
   }
   CHECK(cms.site.state("s", "album") == "done");
   cms.check_archive("album");
+}
+
+TEST_CASE("a host that stands still in the middle of a build holds up nobody else's") {
+  RemoteSite cms;
+  cms.site.set("run.memory", "32MiB");
+  cms.site.set("run.workers", "2");
+  for (int i = 0; i < 10; ++i) cms.write("album/" + std::to_string(i), random_bytes(10'000'000, 70U + i));
+  for (int i = 0; i < 4; ++i) {
+    write_file(cms.site.content("near/" + std::to_string(i)), random_bytes(10'000'000, 90U + i), k_time);
+  }
+  cms.site.publish("s", "far", "cms:album");
+  Process run = cms.site.start({"run"});
+  REQUIRE(wait_until([&] { return cms.line.sent_bytes() > 5'000'000; }));
+  cms.server.signal_sessions(SIGSTOP);
+  cms.site.publish("s", "near", "near");
+  CHECK(wait_until([&] { return cms.site.state("s", "near") == "done"; }));
+  CHECK(cms.site.state("s", "far") == "running");
+  cms.server.signal_sessions(SIGCONT);
+  const Result result = run.wait();
+  INFO(result.text());
+  CHECK(result.exit_code == 0);
+  CHECK(cms.site.state("s", "far") == "done");
+  cms.check_archive("far");
 }
 
 TEST_CASE("check reaches every host, and tells what is wrong with one") {
