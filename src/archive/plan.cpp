@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <future>
 #include <limits>
 
 #include "base/error.hpp"
@@ -12,6 +13,8 @@ namespace zipmodule::archive {
 namespace {
 
 constexpr std::size_t k_warnings_most = 1'000;
+// Elements that are looked up at a time: some for each session with another host.
+constexpr std::size_t k_awaited_most = 64;
 constexpr std::uint16_t k_generated_root = std::numeric_limits<std::uint16_t>::max();
 // 1980-01-01: the same whenever the archive is built.
 constexpr std::int64_t k_generated_mtime_ns = 315'532'800LL * 1'000'000'000;
@@ -144,8 +147,9 @@ class Planner {
         names_(options.on_duplicate),
         plan_(std::make_unique<Plan>(stop)) {}
 
-  void add(const Listed& listed);
+  void add(Listed listed);
   std::unique_ptr<Plan> finish() {
+    while (!awaited_.empty()) place_next();
     if (!plan_->missing_.empty()) add_missing_list();
     return std::move(plan_);
   }
@@ -153,6 +157,13 @@ class Planner {
  private:
   class FolderVisitor;
 
+  // An element whose source is being looked up: on another host, several at a time.
+  struct Awaited {
+    Listed listed;
+    std::future<storage::FileStatus> status;
+  };
+
+  void place_next();
   std::uint16_t root_index(const Listed& listed);
   std::uint32_t origin_index(std::string_view bare_name, std::string_view source, std::uint16_t root,
                              std::uint64_t device);
@@ -170,6 +181,7 @@ class Planner {
   const PlanOptions& options_;
   const std::stop_token& stop_;
   zip::NameSet names_;
+  std::deque<Awaited> awaited_;
   std::uint64_t listed_ = 0;  // elements of the list
   std::unique_ptr<Plan> plan_;
 };
@@ -208,13 +220,25 @@ std::uint16_t Planner::root_index(const Listed& listed) {
   return index;
 }
 
-void Planner::add(const Listed& listed) {
+void Planner::add(Listed listed) {
+  Awaited next;
+  next.listed = std::move(listed);
+  const auto root = roots_.find(next.listed.root);
+  if (root != roots_.end()) next.status = root->second->look_up(next.listed.path, stop_);
+  awaited_.push_back(std::move(next));
+  if (awaited_.size() > k_awaited_most) place_next();
+}
+
+void Planner::place_next() {
+  Awaited next = std::move(awaited_.front());
+  awaited_.pop_front();
   if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "planning was stopped");
   ++listed_;
+  const Listed& listed = next.listed;
   const std::uint16_t root = root_index(listed);
   storage::FileStatus status;
   try {
-    status = plan_->roots_[root]->status(listed.path, stop_);
+    status = next.status.get();
   } catch (const Error& error) {
     note_missing(error, fmt::format("{}:{}", listed.root, listed.path));
     return;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -103,6 +104,12 @@ class Root {
   // Calls that may wait for another host, those of a file that is opened with `stop` included, throw Error{stopped} when it
   // is requested.
   virtual FileStatus status(const std::string& path, const std::stop_token& stop) const = 0;
+
+  // The same, begun at once where it means waiting for another host, and when it is asked for where not. For who knows what he
+  // will ask for next.
+  virtual std::future<FileStatus> look_up(const std::string& path, const std::stop_token& stop) const {
+    return std::async(std::launch::deferred, [this, path, stop] { return status(path, stop); });
+  }
 
   // Opens the version that `listed` tells of. Throws Error{source_changed} where it is another one by now; a root that
   // can't tell without another round trip leaves that to File::require_unchanged().

@@ -181,6 +181,12 @@ FileStatus SftpRoot::status(const std::string& path, const std::stop_token& stop
   });
 }
 
+std::future<FileStatus> SftpRoot::look_up(const std::string& path, const std::stop_token& stop) const {
+  auto task = std::make_shared<std::packaged_task<FileStatus()>>([this, path, stop] { return status(path, stop); });
+  fetchers_->pool.submit([task] { (*task)(); });
+  return task->get_future();
+}
+
 std::unique_ptr<File> SftpRoot::open(const std::string& path, const FileStatus& listed,
                                      const std::stop_token& stop) const {
   return std::make_unique<SftpFile>(*this, path, listed, stop);

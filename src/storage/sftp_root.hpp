@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,7 @@ class SftpRoot final : public Root {
 
   FileStatus status(const std::string& path, const std::stop_token& stop) const override;
   // Opens nothing yet: what is wrong with the file is told when it is read, and by require_unchanged().
+  std::future<FileStatus> look_up(const std::string& path, const std::stop_token& stop) const override;
   std::unique_ptr<File> open(const std::string& path, const FileStatus& listed,
                              const std::stop_token& stop) const override;
   void walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,

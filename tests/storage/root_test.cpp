@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -133,6 +134,22 @@ TEMPLATE_TEST_CASE("a status tells type, size, time and whether it is executable
   CHECK(tree.root->status("", {}).type == FileType::directory);
   CHECK(tree.root->status("to_folder", {}).type == FileType::directory);
   CHECK(tree.root->status("to_inner", {}).size_bytes == 13);
+}
+
+TEMPLATE_TEST_CASE("many files are looked up at a time, each with its own answer", "", LocalPlace, SftpPlace) {
+  const Tree<TestType> tree;
+  std::vector<std::future<FileStatus>> answers;
+  for (int i = 0; i < 100; ++i) {
+    if (i != 50) write_file(tree.dir / "root" / std::to_string(i), std::string(static_cast<std::size_t>(i), 'x'));
+  }
+  for (int i = 0; i < 100; ++i) answers.push_back(tree.root->look_up(std::to_string(i), {}));
+  for (std::size_t i = 0; i < 100; ++i) {
+    if (i == 50) {
+      CHECK(kind_of([&] { answers[i].get(); }) == ErrorKind::source_missing);
+    } else {
+      CHECK(answers[i].get().size_bytes == i);
+    }
+  }
 }
 
 TEMPLATE_TEST_CASE("two files are never the same version, and one that is left alone always is", "", LocalPlace,
