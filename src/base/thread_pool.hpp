@@ -2,7 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <future>
+#include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/bounded_queue.hpp"
@@ -19,6 +22,13 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   void submit(std::function<void()> task);
+  // The same for what has an answer, or throws: the future tells.
+  template <class Question>
+  auto ask(Question question) -> std::future<decltype(question())> {
+    auto task = std::make_shared<std::packaged_task<decltype(question())()>>(std::move(question));
+    submit([task] { (*task)(); });
+    return task->get_future();
+  }
   unsigned size() const noexcept { return static_cast<unsigned>(threads_.size()); }
 
  private:

@@ -56,44 +56,68 @@ struct Places {
   int archives_line = 0;
 };
 
-// Whether the URL could be read.
-bool read_sftp_url(Section& roots, const Section::Entry& entry, const std::string& url, SftpPlace& to) {
-  const std::string problem = parse_sftp_url(url, to);
-  if (!problem.empty()) roots.problem_at(entry.line, entry.key, problem);
-  return problem.empty();
+// The problem, where there is one, told of the root.
+template <class Parsed>
+std::optional<Place> parsed_or_told(Section& roots, const Section::Entry& entry, const std::string& problem,
+                                    const Parsed& place) {
+  if (problem.empty()) return place;
+  roots.problem_at(entry.line, entry.key, problem);
+  return std::nullopt;
 }
+
+void read_line(Section& section, unsigned& sessions, seconds& timeout) {
+  section.count("sessions", sessions, 1U, k_most_sessions);
+  section.duration("timeout", timeout, seconds(1));
+  if (timeout > k_most_timeout) {
+    section.problem_at(section.line_of("timeout"), "timeout", "must be at most 60s: libssh2 waits no longer");
+  }
+}
+
+// A root by its URL; `section`, where it has one, says how to talk to that host.
+std::optional<Place> read_url(Section& roots, const Section::Entry& entry, const std::string& url, Section* section) {
+  if (url.starts_with("https://")) {
+    HttpsPlace place;
+    if (section != nullptr) {
+      section->absolute_path("ca", place.ca);
+      read_line(*section, place.sessions, place.timeout);
+    }
+    const std::string problem = parse_https_url(url, place);
+    return parsed_or_told(roots, entry, problem, place);
+  }
+  SftpPlace place;
+  if (section != nullptr) {
+    section->absolute_path("key", place.key);
+    section->absolute_path("known_hosts", place.known_hosts);
+    read_line(*section, place.sessions, place.timeout);
+  }
+  const std::string problem = parse_sftp_url(url, place);
+  return parsed_or_told(roots, entry, problem, place);
+}
+
+bool is_remote(const std::string& url) { return url.starts_with("sftp://") || url.starts_with("https://"); }
 
 // `url: sftp://...`, with how to log in there.
 std::optional<Place> read_remote_root(Section& roots, const Section::Entry& entry) {
   Section section = roots.section(entry.key);
   std::string url;
   section.text("url", url);
-  SftpPlace place;
-  section.absolute_path("key", place.key);
-  section.absolute_path("known_hosts", place.known_hosts);
-  section.count("sessions", place.sessions, 1U, k_most_sessions);
-  section.duration("timeout", place.timeout, seconds(1));
-  if (place.timeout > k_most_timeout) {
-    section.problem_at(section.line_of("timeout"), "timeout", "must be at most 60s: libssh2 waits no longer");
-  }
-  section.finish();
-  if (url.empty()) {
+  std::optional<Place> place;
+  if (is_remote(url)) {
+    place = read_url(roots, entry, url, &section);
+  } else if (url.empty()) {
     section.missing("url", "name the folder to read from, such as sftp://user@host/folder");
-  } else if (!url.starts_with("sftp://")) {
+  } else {
     section.problem_at(section.line_of("url"), "url",
-                       "must begin with sftp://; a folder of this host is written by itself");
-  } else if (read_sftp_url(roots, entry, url, place)) {
-    return place;
+                       "must begin with sftp:// or https://; a folder of this host is written by itself");
   }
-  return std::nullopt;
+  if (is_remote(url)) section.finish();
+  return place;
 }
 
 std::optional<Place> read_root(Section& roots, const Section::Entry& entry) {
   if (entry.value.IsMap()) return read_remote_root(roots, entry);
-  if (entry.value.IsScalar() && entry.value.Scalar().starts_with("sftp://")) {
-    SftpPlace place;
-    if (read_sftp_url(roots, entry, entry.value.Scalar(), place)) return place;
-    return std::nullopt;
+  if (entry.value.IsScalar() && is_remote(entry.value.Scalar())) {
+    return read_url(roots, entry, entry.value.Scalar(), nullptr);
   }
   if (auto path = roots.path_of(entry)) return *path;
   return std::nullopt;

@@ -12,6 +12,12 @@ constexpr std::string_view k_scheme = "sftp://";
 // A path that begins so is relative to where the login begins.
 constexpr std::string_view k_login_folder = "/~/";
 
+constexpr const char* k_not_plain = "has blanks or other bytes that a URL can't hold";
+
+bool is_plain(std::string_view url) {
+  return std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
 std::string url_of(const SftpPlace& place) {
   const bool six = place.host.find(':') != std::string::npos;
   return fmt::format("{}{}@{}{}{}{}{}{}", k_scheme, place.user, six ? "[" : "", place.host, six ? "]" : "",
@@ -23,12 +29,24 @@ std::string url_of(const SftpPlace& place) {
 
 std::string to_string(const Place& place) {
   if (const auto* folder = std::get_if<std::filesystem::path>(&place)) return folder->string();
+  if (const auto* https = std::get_if<HttpsPlace>(&place)) return https->url;
   return url_of(std::get<SftpPlace>(place));
 }
 
+std::string parse_https_url(std::string_view url, HttpsPlace& to) {
+  constexpr std::string_view k_https = "https://";
+  if (!is_plain(url)) return k_not_plain;
+  while (url.size() > k_https.size() && url.back() == '/') url.remove_suffix(1);
+  const std::string_view authority = url.substr(k_https.size(), url.find('/', k_https.size()) - k_https.size());
+  if (authority.empty()) return "names no host: https://host/path";
+  if (authority.find('@') != std::string_view::npos) return "must not hold a login: files are fetched without one";
+  if (url.find_first_of("?#") != std::string_view::npos) return "must not have a '?' or '#': a path is put behind it";
+  to.url = url;
+  return {};
+}
+
 std::string parse_sftp_url(std::string_view url, SftpPlace& to) {
-  const auto plain = [](char c) { return c > ' ' && c < '\x7f'; };
-  if (!std::all_of(url.begin(), url.end(), plain)) return "has blanks or other bytes that a URL can't hold";
+  if (!is_plain(url)) return k_not_plain;
   url.remove_prefix(k_scheme.size());
   const auto slash = url.find('/');
   if (slash == std::string_view::npos) return "names no folder: sftp://user@host/folder";

@@ -23,7 +23,17 @@ struct SftpPlace {
   bool operator==(const SftpPlace&) const = default;
 };
 
-using Place = std::variant<std::filesystem::path, SftpPlace>;
+// Files of a web server.
+struct HttpsPlace {
+  std::string url;               // https://host[:port][/path], without '/' at its end
+  std::filesystem::path ca;      // certificates that are trusted; empty: the system's
+  unsigned sessions = 8;         // connections at once, at most
+  std::chrono::seconds timeout{30};
+
+  bool operator==(const HttpsPlace&) const = default;
+};
+
+using Place = std::variant<std::filesystem::path, SftpPlace, HttpsPlace>;
 
 // A path, or the URL.
 std::string to_string(const Place& place);
@@ -31,5 +41,7 @@ std::string to_string(const Place& place);
 // Reads user, host, port and folder of sftp://user@host[:port]/path. Returns what is wrong with the URL, without quoting it:
 // who writes a password into it must not find that in a log. Empty: nothing.
 std::string parse_sftp_url(std::string_view url, SftpPlace& to);
+// The same of https://host[:port][/path].
+std::string parse_https_url(std::string_view url, HttpsPlace& to);
 
 }  // namespace zipmodule::config

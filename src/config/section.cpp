@@ -201,7 +201,8 @@ std::optional<std::filesystem::path> Section::path_of(const Entry& entry) {
     const std::string scheme = given->substr(0, scheme_end);
     problem_at(
         entry.line, entry.key,
-        fmt::format("is a remote place ({}://), but this version reads local folders and sftp://user@host/folder only; "
+        fmt::format("is a remote place ({}://), but this version reads local folders, sftp://user@host/folder and "
+                    "https://host/path only; "
                     "mount it, and name the folder",
                     scheme));
     return std::nullopt;

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "storage/https_root.hpp"
 #include "storage/local_root.hpp"
 #include "storage/sftp_root.hpp"
 
@@ -26,6 +27,17 @@ storage::SftpOptions sftp_options(const config::SftpPlace& place) {
   return options;
 }
 
+storage::HttpsOptions https_options(const config::Config& config, const config::HttpsPlace& place) {
+  storage::HttpsOptions options;
+  options.ca = place.ca;
+  options.connections = place.sessions;
+  options.timeout = place.timeout;
+  for (const auto& [name, other] : config.content.roots) {
+    if (const auto* https = std::get_if<config::HttpsPlace>(&other)) options.places.push_back(https->url);
+  }
+  return options;
+}
+
 }  // namespace
 
 std::unique_ptr<const storage::Root> open_root(const config::Config& config, const std::string& name,
@@ -33,6 +45,10 @@ std::unique_ptr<const storage::Root> open_root(const config::Config& config, con
   if (const auto* sftp = std::get_if<config::SftpPlace>(&place)) {
     return std::make_unique<storage::SftpRoot>(name, sftp_options(*sftp), sftp->folder,
                                                config.run.memory_bytes / k_window_part);
+  }
+  if (const auto* https = std::get_if<config::HttpsPlace>(&place)) {
+    return std::make_unique<storage::HttpsRoot>(name, https->url, https_options(config, *https),
+                                                config.run.memory_bytes / k_window_part);
   }
   return std::make_unique<storage::LocalRoot>(name, std::get<std::filesystem::path>(place), config.archives.root);
 }

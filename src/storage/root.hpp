@@ -3,6 +3,7 @@
 // One interface for all places where content lies:
 //   LocalRoot   a folder of this host        (local_root.hpp)
 //   SftpRoot    a folder of another host     (sftp_root.hpp)
+//   HttpsRoot   files of a web server        (https_root.hpp)
 //
 // What differs is told by values: a file's place on this host (File::fd), who waits for its bytes (Root::fetchers).
 #pragma once

@@ -1,15 +1,13 @@
 #include "storage/sftp_root.hpp"
 
 #include <fmt/format.h>
-#include <openssl/sha.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <optional>
 #include <utility>
 
 #include "storage/file_status.hpp"
+#include "storage/hash.hpp"
 #include "storage/sftp_host.hpp"
 #include "storage/sftp_walk.hpp"
 
@@ -23,14 +21,6 @@ constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
 constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
 // Of so many folders it is remembered where they really are: to open a file in one costs a round trip less.
 constexpr std::size_t k_folders_most = 10'000;
-
-std::uint64_t hash_of(const std::string& text) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
-  ::SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  std::uint64_t hash = 0;
-  std::memcpy(&hash, digest.data(), sizeof hash);
-  return hash;
-}
 
 std::string join(const std::string& parent, const std::string& child) {
   if (parent.empty() || child.empty()) return parent + child;
@@ -182,9 +172,7 @@ FileStatus SftpRoot::status(const std::string& path, const std::stop_token& stop
 }
 
 std::future<FileStatus> SftpRoot::look_up(const std::string& path, const std::stop_token& stop) const {
-  auto task = std::make_shared<std::packaged_task<FileStatus()>>([this, path, stop] { return status(path, stop); });
-  fetchers_->pool.submit([task] { (*task)(); });
-  return task->get_future();
+  return fetchers_->pool.ask([this, path, stop] { return status(path, stop); });
 }
 
 std::unique_ptr<File> SftpRoot::open(const std::string& path, const FileStatus& listed,

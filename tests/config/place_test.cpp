@@ -55,6 +55,21 @@ TEST_CASE("an SFTP URL that is wrong is told why, and not quoted") {
   CHECK_THAT(text, !Contains("secret"));
 }
 
+TEST_CASE("an https URL names host, port and path, and nothing else") {
+  HttpsPlace place;
+  CHECK(parse_https_url("https://cms.example.com:8443/media/", place).empty());
+  CHECK(to_string(place) == "https://cms.example.com:8443/media");
+  CHECK(parse_https_url("https://cms.example.com", place).empty());
+  const auto [url, problem] = GENERATE(table<std::string, std::string>({
+      {"https:///secret", "names no host"},
+      {"https://user:secret@host/x", "must not hold a login"},
+      {"https://host/x?token=secret", "must not have a '?'"},
+      {"https://host/x#secret", "must not have a '?'"},
+      {"https://host/sec ret", "has blanks"},
+  }));
+  CHECK_THAT(parse_https_url(url, place), Contains(problem) && !Contains("secret"));
+}
+
 TEST_CASE("a root may be a URL with how to log in there") {
   const auto parsed = parse(test::read_file(ZIPMODULE_SOURCE_DIR "/docs/examples/sftp.yaml"), "sftp.yaml", {4, "h"});
   for (const auto& problem : parsed.problems) FAIL_CHECK(to_string(problem));
@@ -74,12 +89,13 @@ TEST_CASE("a root may be a URL with how to log in there") {
 TEST_CASE("problems of a root's mapping name its line and key") {
   const std::string text =
       "content:\n  roots:\n    a:\n      key: relative\n    b:\n      url: ftp://x\n    c:\n      url: sftp://u:p@h/x\n"
-      "    d:\n      url: sftp://u@h/x\n      sessions: 0\n      passwort: x\narchives: {root: /srv/archives}\n";
+      "    d:\n      url: sftp://u@h/x\n      sessions: 0\n      passwort: x\n      key: relative\n      timeout: 2m\narchives: {root: /srv/archives}\n";
   std::string all;
   for (const auto& problem : parse(text, "z.yaml", {4, "h"}).problems) all += to_string(problem) + "\n";
-  CHECK_THAT(all, Contains("z.yaml:4: content.roots.a.key: 'relative' must be an absolute path"));
   CHECK_THAT(all, Contains("content.roots.a.url: is missing"));
-  CHECK_THAT(all, Contains("z.yaml:6: content.roots.b.url: must begin with sftp://"));
+  CHECK_THAT(all, Contains("z.yaml:13: content.roots.d.key: 'relative' must be an absolute path"));
+  CHECK_THAT(all, Contains("z.yaml:14: content.roots.d.timeout: must be at most 60s"));
+  CHECK_THAT(all, Contains("z.yaml:6: content.roots.b.url: must begin with sftp:// or https://"));
   CHECK_THAT(all, Contains("content.roots.c: must not hold a password"));
   CHECK_THAT(all, Contains("z.yaml:11: content.roots.d.sessions"));
   CHECK_THAT(all, Contains("z.yaml:12: unknown key 'content.roots.d.passwort'"));

@@ -1,9 +1,6 @@
 #include "support/ssh_server.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pwd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -13,7 +10,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "base/fd.hpp"
+#include "support/loopback.hpp"
 #include "support/tree.hpp"
 
 namespace zipmodule::test {
@@ -22,31 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* k_sshd = "/usr/sbin/sshd";
-
-sockaddr_in loopback(unsigned port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  return address;
-}
-
-unsigned free_port() {
-  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = loopback(0);
-  socklen_t size = sizeof address;
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(socket.get(), any, size) != 0 || ::getsockname(socket.get(), any, &size) != 0) {
-    throw std::runtime_error("no free port on loopback");
-  }
-  return ntohs(address.sin_port);
-}
-
-bool answers(unsigned port) {
-  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const sockaddr_in address = loopback(port);
-  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
 
 void must(std::vector<std::string> argv) {
   const Result result = run(std::move(argv));

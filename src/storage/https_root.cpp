@@ -1,0 +1,143 @@
+#include "storage/https_root.hpp"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "storage/hash.hpp"
+#include "storage/http_client.hpp"
+
+namespace zipmodule::storage {
+namespace {
+
+// One request: small enough to be repeated, large enough for the line's delay not to matter much.
+constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
+// Where the server tells no time: the first that a zip archive can hold, 1980-01-01.
+constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
+// As with SFTP: Last-Modified has whole seconds of another host's clock.
+constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
+constexpr std::int64_t k_never_settled_ns = std::numeric_limits<std::int64_t>::max();
+
+// RFC 3986, section 2.3: all but the unreserved, and '/' between segments, is percent-encoded.
+std::string encoded(const std::string& path) {
+  std::string text;
+  for (const char c : path) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~' || c == '/';
+    if (plain)
+      text += c;
+    else
+      text += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return text;
+}
+
+bool strong(const std::string& etag) { return !etag.empty() && !etag.starts_with("W/"); }
+
+}  // namespace
+
+class HttpsFile final : public File {
+ public:
+  HttpsFile(const HttpsRoot& root, std::string path, const FileStatus& listed, std::stop_token stop)
+      : File(root.full_name(path)),
+        root_(root),
+        path_(std::move(path)),
+        url_(root.url_of(path_)),
+        listed_(listed),
+        stop_(std::move(stop)) {}
+
+  std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+    if (offset >= listed_.size_bytes) return 0;
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), listed_.size_bytes - offset));
+    for (std::size_t got = 0; got < size;) {
+      const auto piece = buffer.subspan(got, std::min(k_piece_bytes, size - got));
+      const HttpResponse response = root_.client_->get(url_, offset + got, piece, name(), stop_);
+      require_listed(response);
+      if (response.body_bytes != piece.size()) throw changed();
+      got += piece.size();
+    }
+    return size;
+  }
+  void require_unchanged() override { require_listed(root_.client_->head(url_, name(), stop_)); }
+
+ private:
+  void require_listed(const HttpResponse& response) const {
+    if (!same_version(root_.status_of(response, path_), listed_)) throw changed();
+  }
+  Error changed() const {
+    return {ErrorKind::source_changed, fmt::format("source {} changed while it was read", name()),
+            "publish when its writer is finished"};
+  }
+
+  const HttpsRoot& root_;
+  const std::string path_;
+  const std::string url_;
+  const FileStatus listed_;
+  const std::stop_token stop_;
+};
+
+HttpsRoot::HttpsRoot(std::string name, std::string url, HttpsOptions options, std::uint64_t window_bytes)
+    : Root(std::move(name)),
+      url_(std::move(url)),
+      client_(std::make_unique<HttpClient>(options)),
+      fetchers_(std::make_unique<Fetchers>(options.connections, window_bytes)) {}
+
+HttpsRoot::~HttpsRoot() = default;
+
+std::string HttpsRoot::url_of(const std::string& path) const { return fmt::format("{}/{}", url_, encoded(path)); }
+
+FileStatus HttpsRoot::status_of(const HttpResponse& response, const std::string& path) const {
+  if (!response.size_bytes) {
+    throw Error(ErrorKind::source_unreadable, fmt::format("source {}: the server does not tell its size", full_name(path)),
+                "have the server send Content-Length");
+  }
+  FileStatus status;
+  status.type = FileType::regular;
+  status.size_bytes = *response.size_bytes;
+  const auto seconds = curl_getdate(response.last_modified.c_str(), nullptr);
+  const bool timed = !response.last_modified.empty() && seconds >= 0;
+  status.mtime_ns = timed ? std::int64_t{seconds} * 1'000'000'000 : k_no_time_ns;
+  status.device = hash_of(url_);
+  if (strong(response.etag)) {
+    status.inode = hash_of(path + '\n' + response.etag);
+  } else {
+    status.inode = hash_of(path);
+    status.ctime_ns = timed ? status.mtime_ns + k_clocks_differ_ns : k_never_settled_ns;
+  }
+  return status;
+}
+
+FileStatus HttpsRoot::status(const std::string& path, const std::stop_token& stop) const {
+  if (!path.empty()) return status_of(client_->head(url_of(path), full_name(path), stop), path);
+  try {
+    client_->head(url_of(""), full_name(""), stop);
+  } catch (const Error& error) {
+    // It need not show its folder to anybody.
+    const bool answered = error.kind() == ErrorKind::source_missing || error.kind() == ErrorKind::source_unreadable;
+    if (!answered) throw;
+  }
+  FileStatus status;
+  status.type = FileType::directory;
+  return status;
+}
+
+std::future<FileStatus> HttpsRoot::look_up(const std::string& path, const std::stop_token& stop) const {
+  return fetchers_->pool.ask([this, path, stop] { return status(path, stop); });
+}
+
+std::unique_ptr<File> HttpsRoot::open(const std::string& path, const FileStatus& listed,
+                                      const std::stop_token& stop) const {
+  return std::make_unique<HttpsFile>(*this, path, listed, stop);
+}
+
+void HttpsRoot::walk(const std::string& path, const WalkLimits& /*limits*/, const std::stop_token& /*stop*/,
+                     Visitor& /*visitor*/) const {
+  throw Error(ErrorKind::source_type, fmt::format("source {}: a web server's folders can't be listed", full_name(path)),
+              "list its files one by one");
+}
+
+}  // namespace zipmodule::storage
