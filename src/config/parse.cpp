@@ -34,7 +34,7 @@ constexpr unsigned k_most_auto_workers = 16;
 
 // sshd takes ten at once that have not logged in yet, of all its clients, as Debian has it.
 constexpr unsigned k_most_sessions = 64;
-// libssh2 gives up waiting for an answer by itself then (LIBSSH2_READ_TIMEOUT).
+// libssh2 gives up waiting for an answer by itself then (LIBSSH2_READ_TIMEOUT); the same for all hosts.
 constexpr seconds k_most_timeout{60};
 
 bool valid_root_name(const std::string& name) {
@@ -69,7 +69,7 @@ void read_line(Section& section, unsigned& sessions, seconds& timeout) {
   section.count("sessions", sessions, 1U, k_most_sessions);
   section.duration("timeout", timeout, seconds(1));
   if (timeout > k_most_timeout) {
-    section.problem_at(section.line_of("timeout"), "timeout", "must be at most 60s: libssh2 waits no longer");
+    section.problem_at(section.line_of("timeout"), "timeout", "must be at most 60s");
   }
 }
 

@@ -18,6 +18,16 @@ bool is_plain(std::string_view url) {
   return std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
+// Of "host", "host:port", "[address]:port".
+bool valid_port(std::string_view authority) {
+  const auto colon = authority.rfind(':');
+  if (colon == std::string_view::npos || authority.ends_with(']')) return true;
+  const std::string_view port = authority.substr(colon + 1);
+  unsigned number = 0;
+  const auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return colon > 0 && problem == std::errc() && end == port.data() + port.size() && number >= 1 && number <= 65'535;
+}
+
 std::string url_of(const SftpPlace& place) {
   const bool six = place.host.find(':') != std::string::npos;
   return fmt::format("{}{}@{}{}{}{}{}{}", k_scheme, place.user, six ? "[" : "", place.host, six ? "]" : "",
@@ -40,6 +50,7 @@ std::string parse_https_url(std::string_view url, HttpsPlace& to) {
   const std::string_view authority = url.substr(k_https.size(), url.find('/', k_https.size()) - k_https.size());
   if (authority.empty()) return "names no host: https://host/path";
   if (authority.find('@') != std::string_view::npos) return "must not hold a login: files are fetched without one";
+  if (!valid_port(authority)) return "has a port that is not a number from 1 to 65535";
   if (url.find_first_of("?#") != std::string_view::npos) return "must not have a '?' or '#': a path is put behind it";
   to.url = url;
   return {};

@@ -25,9 +25,9 @@ struct SftpPlace {
 
 // Files of a web server.
 struct HttpsPlace {
-  std::string url;               // https://host[:port][/path], without '/' at its end
-  std::filesystem::path ca;      // certificates that are trusted; empty: the system's
-  unsigned sessions = 8;         // connections at once, at most
+  std::string url;           // https://host[:port][/path], without '/' at its end
+  std::filesystem::path ca;  // certificates that are trusted; empty: the system's
+  unsigned sessions = 8;     // connections at once, at most
   std::chrono::seconds timeout{30};
 
   bool operator==(const HttpsPlace&) const = default;

@@ -9,31 +9,43 @@
 #include <cstring>
 #include <random>
 #include <string_view>
-#include <utility>
 
 namespace zipmodule::storage {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
+using Address = std::unique_ptr<CURLU, Freer<curl_url_cleanup>>;
+using Text = std::unique_ptr<char, Freer<curl_free>>;
 
 constexpr Milliseconds k_first_pause{200};
 constexpr Milliseconds k_longest_pause{5'000};
 constexpr int k_most_redirects = 3;
 // How long a server that could not be reached is not asked again.
 constexpr std::chrono::seconds k_trouble{20};
+// Slower than this for half of the time-out is as good as silent: a piece must not take days.
+constexpr long k_least_bytes_a_second = 1'024;
+// What a server says to people, with a status that is no success.
+constexpr std::size_t k_words_bytes = std::size_t{64} << 10U;
 
-bool may_pass(long status) { return status == 408 || status == 429 || status >= 500; }
+bool may_pass(long status) {
+  return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
+}
+
+bool is_success(long status) { return status == 200 || status == 206; }
 
 bool is_redirect(long status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
+bool no_connection(CURLcode code) {
+  return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_COULDNT_CONNECT;
+}
+
+bool may_pass(CURLcode code) {
+  return no_connection(code) || code == CURLE_OPERATION_TIMEDOUT || code == CURLE_PARTIAL_FILE ||
+         code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+         code == CURLE_SSL_CONNECT_ERROR;
 }
 
 std::optional<std::uint64_t> number(std::string_view text) {
@@ -43,10 +55,86 @@ std::optional<std::uint64_t> number(std::string_view text) {
   return value;
 }
 
+// RFC 9110, section 14.4.
+struct ContentRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  std::uint64_t whole = 0;
+};
+
 // "bytes 0-99/1234"
-std::optional<std::uint64_t> whole_of(std::string_view content_range) {
-  const auto slash = content_range.rfind('/');
-  return slash == std::string_view::npos ? std::nullopt : number(content_range.substr(slash + 1));
+std::optional<ContentRange> content_range(std::string_view text) {
+  constexpr std::string_view k_unit = "bytes ";
+  const auto dash = text.find('-');
+  const auto slash = text.find('/');
+  if (!text.starts_with(k_unit) || dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) {
+    return std::nullopt;
+  }
+  const auto first = number(text.substr(k_unit.size(), dash - k_unit.size()));
+  const auto last = number(text.substr(dash + 1, slash - dash - 1));
+  const auto whole = number(text.substr(slash + 1));
+  if (!first || !last || !whole) return std::nullopt;
+  return ContentRange{*first, *last, *whole};
+}
+
+std::string header(CURL* handle, const char* name) {
+  curl_header* found = nullptr;
+  return curl_easy_header(handle, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : "";
+}
+
+std::string part_of(CURLU* address, CURLUPart which, unsigned flags = 0) {
+  char* text = nullptr;
+  if (curl_url_get(address, which, &text, flags) != CURLUE_OK) return {};
+  const Text owned(text);
+  return text;
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// What two addresses are compared by.
+struct Parts {
+  std::string host_and_port;
+  std::string path;
+  bool operator==(const Parts&) const = default;
+};
+
+// nullopt for what is no https address, or has a path that servers may take for another one.
+std::optional<Parts> parts_of(const std::string& url) {
+  const Address address(curl_url());
+  if (!address || curl_url_set(address.get(), CURLUPART_URL, url.c_str(), CURLU_PATH_AS_IS) != CURLUE_OK) {
+    return std::nullopt;
+  }
+  if (part_of(address.get(), CURLUPART_SCHEME) != "https" || !part_of(address.get(), CURLUPART_USER).empty()) {
+    return std::nullopt;
+  }
+  Parts parts{
+      lower(part_of(address.get(), CURLUPART_HOST)) + ":" + part_of(address.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT),
+      part_of(address.get(), CURLUPART_PATH)};
+  std::string seen = lower(parts.path);
+  for (const char* hidden : {"%2f", "%5c", "\\"}) {
+    if (seen.find(hidden) != std::string::npos) return std::nullopt;
+  }
+  for (std::size_t at = 0; (at = seen.find("%2e", at)) != std::string::npos;) seen.replace(at, 3, ".");
+  seen += '/';
+  if (seen.find("/./") != std::string::npos || seen.find("/../") != std::string::npos) return std::nullopt;
+  return parts;
+}
+
+bool below(const std::string& url, const std::vector<std::string>& places) {
+  const auto parts = parts_of(url);
+  return parts && std::any_of(places.begin(), places.end(), [&](const std::string& place) {
+           const auto allowed = parts_of(place + "/");
+           return allowed && allowed->host_and_port == parts->host_and_port && parts->path.starts_with(allowed->path);
+         });
+}
+
+bool is_same_with_slash(const std::string& url, const std::string& redirect) {
+  const auto asked = parts_of(url + "/");
+  return asked && asked == parts_of(redirect);
 }
 
 bool pause(Milliseconds time, const std::stop_token& stop) {
@@ -62,74 +150,66 @@ Milliseconds with_jitter(Milliseconds time) {
   return Milliseconds(std::uniform_int_distribution<Milliseconds::rep>(time.count() / 2, time.count() * 3 / 2)(random));
 }
 
+Error stopped() { return {ErrorKind::stopped, "waiting for a host was stopped"}; }
+
 }  // namespace
 
 // What is asked for, and where the body goes.
 struct HttpClient::Request {
-  std::string url;
-  bool body = false;
   std::uint64_t offset = 0;
   std::span<std::byte> buffer;
+  const std::string& name;
+  const std::stop_token& stop;
 };
 
 // Of one try.
 struct HttpClient::Answer {
-  HttpResponse response;
   CURLcode code = CURLE_OK;
-  std::string problem;  // libcurl's words
+  HttpResponse response;
+  std::optional<ContentRange> range;
+  std::string content_encoding;
   std::string redirect;
-  std::optional<Milliseconds> retry_after;
+  Milliseconds retry_after{0};
+  bool connected = false;
+  bool redirected = false;
 
-  // while it comes
-  const Request* request = nullptr;
-  const std::stop_token* stop = nullptr;
-  std::optional<std::uint64_t> content_length;
+  bool answered() const noexcept { return code == CURLE_OK; }
+};
 
-  static std::size_t header(char* data, std::size_t size, std::size_t count, void* self) {
-    static_cast<Answer*>(self)->note_header({data, size * count});
-    return size * count;
-  }
+namespace {
+
+// What libcurl calls back with. Nothing here throws.
+struct Receiver {
+  CURL* handle;
+  std::span<std::byte> buffer;
+  const std::stop_token& stop;
+  std::size_t body_bytes = 0;
+  std::size_t words_bytes = 0;
+
   static std::size_t body(char* data, std::size_t size, std::size_t count, void* self) {
-    return static_cast<Answer*>(self)->take({data, size * count}) ? size * count : 0;
+    return static_cast<Receiver*>(self)->take({data, size * count}) ? size * count : 0;
   }
   static int progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<Answer*>(self)->stop->stop_requested() ? 1 : 0;
+    return static_cast<Receiver*>(self)->stop.stop_requested() ? 1 : 0;
   }
 
-  void note_header(std::string_view line) {
-    if (line.starts_with("HTTP/")) {  // also of an interim answer
-      response = {};
-      content_length.reset();
-      const auto blank = line.find(' ');
-      response.status = static_cast<long>(number(trimmed(line.substr(blank + 1, 3))).value_or(0));
-      return;
-    }
-    const auto colon = line.find(':');
-    if (colon == std::string_view::npos) return;
-    std::string field(line.substr(0, colon));
-    std::transform(field.begin(), field.end(), field.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    const std::string_view value = trimmed(line.substr(colon + 1));
-    if (field == "etag") response.etag = value;
-    if (field == "last-modified") response.last_modified = value;
-    if (field == "content-length") content_length = number(value);
-    if (field == "content-range") response.size_bytes = whole_of(value);
-    if (field == "retry-after") {
-      if (const auto seconds = number(value)) retry_after = std::chrono::seconds(std::min<std::uint64_t>(*seconds, 3'600));
-    }
-  }
-  bool take(std::string_view data) {
-    if (response.status != 200 && response.status != 206) return true;  // what it says to people
-    if (response.body_bytes + data.size() > request->buffer.size()) return false;
-    std::memcpy(request->buffer.data() + response.body_bytes, data.data(), data.size());
-    response.body_bytes += data.size();
-    return true;
+  bool take(std::string_view data) noexcept {
+    long status = 0;
+    curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+    if (!is_success(status)) return (words_bytes += data.size()) <= k_words_bytes;
+    const std::size_t fits = std::min(data.size(), buffer.size() - body_bytes);
+    std::memcpy(buffer.data() + body_bytes, data.data(), fits);
+    body_bytes += fits;
+    return fits == data.size();
   }
 };
 
-HttpClient::HttpClient(HttpsOptions options) : options_(std::move(options)) {
+}  // namespace
+
+HttpClient::HttpClient(HttpsOptions options)
+    : options_(std::move(options)), headers_(curl_slist_append(nullptr, "Accept-Encoding: identity")) {
   static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (ready != CURLE_OK) throw Error(ErrorKind::internal, "libcurl can't be initialized");
+  if (ready != CURLE_OK || !headers_) throw Error(ErrorKind::internal, "libcurl can't be initialized");
 }
 
 HttpClient::Handle HttpClient::borrow() {
@@ -152,142 +232,187 @@ void HttpClient::give_back(Handle handle) {
   if (idle_.size() < options_.connections) idle_.push_back(std::move(handle));
 }
 
-bool HttpClient::allowed(const std::string& url) const {
-  return std::any_of(options_.places.begin(), options_.places.end(),
-                     [&](const std::string& place) { return url.starts_with(place + "/"); });
-}
-
 void HttpClient::prepare(CURL* handle, const std::string& url) const {
   curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
   curl_easy_setopt(handle, CURLOPT_PATH_AS_IS, 1L);
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   curl_easy_setopt(handle, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-#if LIBCURL_VERSION_NUM >= 0x075500
   curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "https");
-#else
-  curl_easy_setopt(handle, CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTPS));
-#endif
-  if (!options_.ca.empty()) curl_easy_setopt(handle, CURLOPT_CAINFO, options_.ca.c_str());
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(options_.timeout).count();
-  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, static_cast<long>(seconds));
-  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>(seconds));
+  curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers_.get());
+  curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);  // a stop does not wait for the name's resolver
+  if (!options_.ca.empty()) {
+    curl_easy_setopt(handle, CURLOPT_CAINFO, options_.ca.c_str());
+    curl_easy_setopt(handle, CURLOPT_CAPATH, nullptr);  // and nobody else's
+  }
+  // Half of the time-out, so that there is time for a second try.
+  const auto seconds = static_cast<long>(std::chrono::ceil<std::chrono::seconds>(options_.timeout / 2).count());
+  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, seconds);
+  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, k_least_bytes_a_second);
+  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, seconds);
   curl_easy_setopt(handle, CURLOPT_USERAGENT, "zipmodule");
 }
 
-HttpClient::Answer HttpClient::try_once(Request& request, const std::stop_token& stop) {
-  Answer answer;
-  answer.request = &request;
-  answer.stop = &stop;
+// `anew`: by a new connection, for what broke may have been the old one.
+HttpClient::Answer HttpClient::try_once(const Request& request, const std::string& url, bool anew) {
   Handle handle = borrow();
-  prepare(handle.get(), request.url);
-  curl_easy_setopt(handle.get(), CURLOPT_HEADERFUNCTION, &Answer::header);
-  curl_easy_setopt(handle.get(), CURLOPT_HEADERDATA, &answer);
-  curl_easy_setopt(handle.get(), CURLOPT_WRITEFUNCTION, &Answer::body);
-  curl_easy_setopt(handle.get(), CURLOPT_WRITEDATA, &answer);
-  curl_easy_setopt(handle.get(), CURLOPT_XFERINFOFUNCTION, &Answer::progress);
-  curl_easy_setopt(handle.get(), CURLOPT_XFERINFODATA, &answer);
-  curl_easy_setopt(handle.get(), CURLOPT_NOPROGRESS, 0L);
+  CURL* const easy = handle.get();
+  Receiver receiver{easy, request.buffer, request.stop};
+  prepare(easy, url);
+  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, anew ? 1L : 0L);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &Receiver::body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &receiver);
+  curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, &Receiver::progress);
+  curl_easy_setopt(easy, CURLOPT_XFERINFODATA, &receiver);
+  curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
   const std::string range = fmt::format("{}-{}", request.offset, request.offset + request.buffer.size() - 1);
-  if (request.body)
-    curl_easy_setopt(handle.get(), CURLOPT_RANGE, range.c_str());
+  if (request.buffer.empty())
+    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   else
-    curl_easy_setopt(handle.get(), CURLOPT_NOBODY, 1L);
-  answer.code = curl_easy_perform(handle.get());
-  if (answer.code == CURLE_ABORTED_BY_CALLBACK) throw Error(ErrorKind::stopped, "waiting for a host was stopped");
-  if (answer.code != CURLE_OK) answer.problem = curl_easy_strerror(answer.code);
-  char* redirect = nullptr;
-  curl_easy_getinfo(handle.get(), CURLINFO_REDIRECT_URL, &redirect);
-  if (redirect != nullptr) answer.redirect = redirect;
-  if (answer.response.status != 206) answer.response.size_bytes = answer.content_length;
+    curl_easy_setopt(easy, CURLOPT_RANGE, range.c_str());
+  Answer answer;
+  answer.code = curl_easy_perform(easy);
+  if (answer.code == CURLE_ABORTED_BY_CALLBACK) throw stopped();
+  HttpResponse& response = answer.response;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response.status);
+  // More than was asked for, or too many words: the status tells which.
+  if (answer.code == CURLE_WRITE_ERROR && response.status != 206) answer.code = CURLE_OK;
+  response.etag = header(easy, "ETag");
+  response.last_modified = header(easy, "Last-Modified");
+  response.body_bytes = receiver.body_bytes;
+  curl_off_t value = -1;
+  if (response.status == 206) {
+    answer.range = content_range(header(easy, "Content-Range"));
+    if (answer.range) response.size_bytes = answer.range->whole;
+  } else if (curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &value) == CURLE_OK && value >= 0) {
+    response.size_bytes = static_cast<std::uint64_t>(value);
+  }
+  answer.content_encoding = header(easy, "Content-Encoding");
+  if (is_redirect(response.status)) {
+    char* redirect = nullptr;
+    curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
+    if (redirect != nullptr) answer.redirect = redirect;
+  }
+  curl_off_t wait = 0;
+  if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK) {
+    answer.retry_after = std::chrono::seconds(std::clamp<curl_off_t>(wait, 0, 3'600));
+  }
+  curl_off_t before_request = 0;
+  curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &before_request);
+  answer.connected = before_request > 0;
   give_back(std::move(handle));
   return answer;
 }
 
-// So that a dead server does not hold every job for its time-out.
-void HttpClient::require_no_trouble() {
-  std::lock_guard lock(mutex_);
-  if (trouble_ && Clock::now() < trouble_until_) throw Error(*trouble_);
+// From the beginning, each time: where it leads may be another place by now.
+HttpClient::Answer HttpClient::follow(const Request& request, const std::string& url, bool anew) {
+  std::string at = url;
+  for (int redirects = 0;; ++redirects) {
+    Answer answer = try_once(request, at, anew);
+    answer.redirected = redirects > 0;
+    if (!answer.answered() || !is_redirect(answer.response.status)) return answer;
+    if (is_same_with_slash(at, answer.redirect)) {
+      answer.response = {};
+      answer.response.folder = true;
+      return answer;
+    }
+    if (answer.redirect.empty() || redirects == k_most_redirects) {
+      throw Error(ErrorKind::source_unreadable,
+                  fmt::format("source {} is redirected {}", request.name,
+                              answer.redirect.empty() ? "to nowhere" : "again and again"),
+                  "look at it with a browser");
+    }
+    if (!below(answer.redirect, options_.places)) {
+      throw Error(ErrorKind::source_outside, fmt::format("source {} is redirected to where no root is", request.name),
+                  "name the place it leads to as a root, or list it from there");
+    }
+    at = answer.redirect;
+  }
 }
 
-void HttpClient::note_trouble(const Error& error) {
+void HttpClient::require_no_trouble(const std::string& name) {
   std::lock_guard lock(mutex_);
-  trouble_.emplace(error);
-  trouble_until_ = Clock::now() + k_trouble;
+  if (trouble_.empty() || Clock::now() >= trouble_until_) return;
+  throw Error(ErrorKind::source_unreachable, fmt::format("source {}: {}", name, trouble_),
+              "look whether the server is up and can be reached from here");
 }
 
-HttpClient::Answer HttpClient::perform(Request& request, const std::string& name, const std::stop_token& stop) {
-  require_no_trouble();
+// After the last try.
+void HttpClient::give_up(const Request& request, const Answer& answer) {
+  if (answer.answered()) {
+    throw Error(answer.response.status == 500 ? ErrorKind::source_unreadable : ErrorKind::source_unreachable,
+                fmt::format("source {}: the server answers {}", request.name, answer.response.status),
+                "look into the server's log");
+  }
+  const std::string problem = curl_easy_strerror(answer.code);
+  if (!answer.redirected && (no_connection(answer.code) || !answer.connected)) {
+    std::lock_guard lock(mutex_);
+    trouble_ = problem;
+    trouble_until_ = Clock::now() + k_trouble;
+  }
+  throw Error(ErrorKind::source_unreachable, fmt::format("source {}: {}", request.name, problem),
+              "look whether the server is up and can be reached from here");
+}
+
+HttpResponse HttpClient::ask(const std::string& url, std::uint64_t offset, std::span<std::byte> buffer,
+                             const std::string& name, const std::stop_token& stop) {
+  require_no_trouble(name);
+  const Request request{offset, buffer, name, stop};
   const auto until = Clock::now() + options_.timeout;
-  int redirects = 0;
-  for (auto time = k_first_pause;;) {
-    Answer answer = try_once(request, stop);
-    // A server that has more to send than was asked for: it says so by its status.
-    if (answer.code == CURLE_WRITE_ERROR) answer.code = CURLE_OK;
-    if (answer.code == CURLE_OK && is_redirect(answer.response.status)) {
-      if (!allowed(answer.redirect) || ++redirects > k_most_redirects) {
-        throw Error(ErrorKind::source_outside, fmt::format("source {} is redirected to where no root is", name),
-                    "name the place it leads to as a root, or list it from there");
-      }
-      request.url = answer.redirect;
-      continue;
+  auto time = k_first_pause;
+  for (int tries = 1;; ++tries) {
+    const Answer answer = follow(request, url, tries > 1);
+    if (answer.answered()) {
+      std::lock_guard lock(mutex_);
+      trouble_.clear();
     }
-    if (answer.code == CURLE_OK && !may_pass(answer.response.status)) return answer;
-    if (answer.code == CURLE_PEER_FAILED_VERIFICATION || answer.code == CURLE_SSL_CACERT_BADFILE) {
-      throw Error(ErrorKind::source_refused, fmt::format("source {}: {}", name, answer.problem),
-                  "the server's certificate is not trusted: mend it there, or name its authority with 'ca'");
-    }
-    const auto wait = answer.retry_after.value_or(with_jitter(time));
-    if (Clock::now() + wait > until) {
-      const bool answered = answer.code == CURLE_OK;
-      const Error error(ErrorKind::source_unreachable,
-                        fmt::format("source {}: {}", name,
-                                    answered ? fmt::format("the server answers {}", answer.response.status)
-                                             : answer.problem),
-                        "look whether the server is up and can be reached from here");
-      if (!answered) note_trouble(error);
-      throw Error(error);
-    }
-    if (!pause(wait, stop)) throw Error(ErrorKind::stopped, "waiting for a host was stopped");
+    if (answer.answered() ? !may_pass(answer.response.status) : !may_pass(answer.code)) return checked(request, answer);
+    const auto wait = std::max(answer.retry_after, with_jitter(time));
+    const bool late = Clock::now() + wait > until;
+    if (late && (tries > 1 || answer.retry_after > options_.timeout)) give_up(request, answer);
+    if (!pause(wait, stop)) throw stopped();
     time = std::min(2 * time, k_longest_pause);
   }
 }
 
-namespace {
-
-void require_success(long status, const std::string& name) {
-  if (status == 200 || status == 206) return;
-  const std::string text = fmt::format("source {}: the server answers {}", name, status);
-  if (status == 404 || status == 410) {
-    throw Error(ErrorKind::source_missing, text, "put it there, or publish a list without it");
+// What is no passing trouble.
+HttpResponse HttpClient::checked(const Request& request, const Answer& answer) const {
+  const auto unreadable = [&](const std::string& what, const std::string& hint) {
+    return Error(ErrorKind::source_unreadable, fmt::format("source {}: {}", request.name, what), hint);
+  };
+  if (!answer.answered()) {
+    const std::string problem = curl_easy_strerror(answer.code);
+    if (answer.code == CURLE_PEER_FAILED_VERIFICATION || answer.code == CURLE_SSL_CACERT_BADFILE) {
+      throw Error(ErrorKind::source_refused, fmt::format("source {}: {}", request.name, problem),
+                  "the server's certificate is not trusted: mend it there, or name its authority with 'ca'");
+    }
+    throw unreadable(problem, "look at it with another client, such as curl");
   }
-  if (status == 412 || status == 416) throw Error(ErrorKind::source_changed, text, "publish when its writer is finished");
-  throw Error(ErrorKind::source_unreadable, text, "let this host read it there");
-}
-
-}  // namespace
-
-HttpResponse HttpClient::head(const std::string& url, const std::string& name, const std::stop_token& stop) {
-  Request request;
-  request.url = url;
-  const Answer answer = perform(request, name, stop);
-  require_success(answer.response.status, name);
-  return answer.response;
-}
-
-HttpResponse HttpClient::get(const std::string& url, std::uint64_t offset, std::span<std::byte> buffer,
-                             const std::string& name, const std::stop_token& stop) {
-  Request request{url, true, offset, buffer};
-  const Answer answer = perform(request, name, stop);
-  require_success(answer.response.status, name);
-  // A server may answer a range with the whole (RFC 9110, section 14.2).
-  const bool whole = offset == 0 && answer.response.size_bytes == buffer.size();
-  if (answer.response.status == 200 && !whole) {
-    throw Error(ErrorKind::source_unreadable, fmt::format("source {}: the server does not send parts of it", name),
-                "have the server support ranges");
+  const HttpResponse& response = answer.response;
+  if (response.folder) return response;
+  if (!is_success(response.status)) {
+    const std::string text = fmt::format("the server answers {}", response.status);
+    if (response.status == 404 || response.status == 410) {
+      throw Error(ErrorKind::source_missing, fmt::format("source {}: {}", request.name, text),
+                  "put it there, or publish a list without it");
+    }
+    if (response.status == 416) {
+      throw Error(ErrorKind::source_changed, fmt::format("source {}: {}", request.name, text),
+                  "publish when its writer is finished");
+    }
+    throw unreadable(text, "let this host read it there");
   }
-  return answer.response;
+  if (!answer.content_encoding.empty() && lower(answer.content_encoding) != "identity") {
+    throw unreadable("the server sends it compressed or in another encoding", "have it send files as they are");
+  }
+  if (response.status == 206) {
+    const auto& range = answer.range;
+    const std::uint64_t end = request.offset + request.buffer.size();
+    if (!range || range->first != request.offset || range->last + 1 != std::min(end, range->whole)) {
+      throw unreadable("the server sends another part than was asked for", "look at caches in between");
+    }
+  }
+  return response;
 }
 
 }  // namespace zipmodule::storage

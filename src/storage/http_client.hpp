@@ -12,6 +12,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -22,6 +23,7 @@ namespace zipmodule::storage {
 
 struct HttpResponse {
   long status = 0;
+  bool folder = false;        // it leads to its own address with a '/' behind it: all else is empty then
   std::string etag;           // RFC 9110, section 8.8.3, with its quotes; empty: none
   std::string last_modified;  // section 8.8.2; empty: none
   // Of the whole: Content-Length (section 8.6), and for a part what Content-Range (section 14.4) tells.
@@ -30,19 +32,18 @@ struct HttpResponse {
 };
 
 // Thread-safe. HTTP/1.1, certificates checked, redirects to the allowed places only. What may be a passing trouble (no
-// connection, a connection that breaks, 408, 429, 5xx) is tried again with growing pauses, or after Retry-After, until the
-// time-out is over.
+// connection, a connection that breaks, 408, 429, 500, 502 to 504) is tried again with growing pauses, at least once, until
+// the time-out is over. A server that could not be reached is left alone for a while: the error comes at once.
 //
-// Errors, naming `name`: source_missing (404, 410), source_unreadable (401, 403 and other 4xx), source_changed (412, 416),
+// Errors, naming `name`: source_missing (404, 410), source_unreadable (401, 403 and others), source_changed (416),
 // source_outside (a redirect to where no root is), source_unreachable, source_refused (certificate), stopped.
 class HttpClient {
  public:
   explicit HttpClient(HttpsOptions options);
 
-  HttpResponse head(const std::string& url, const std::string& name, const std::stop_token& stop);
-  // The part of `buffer`'s size from `offset` on. Fewer bytes came than asked for only where the whole is shorter, as
-  // size_bytes tells.
-  HttpResponse get(const std::string& url, std::uint64_t offset, std::span<std::byte> buffer, const std::string& name,
+  // Without a buffer a HEAD; with one a GET of the part of its size from `offset` on. A server may answer that with the
+  // whole (status 200), of which no more than fits is in the buffer.
+  HttpResponse ask(const std::string& url, std::uint64_t offset, std::span<std::byte> buffer, const std::string& name,
                    const std::stop_token& stop);
 
  private:
@@ -50,20 +51,21 @@ class HttpClient {
   struct Request;
   struct Answer;
 
-  Answer perform(Request& request, const std::string& name, const std::stop_token& stop);
-  Answer try_once(Request& request, const std::stop_token& stop);
+  Answer follow(const Request& request, const std::string& url, bool anew);
+  Answer try_once(const Request& request, const std::string& url, bool anew);
   void prepare(CURL* handle, const std::string& url) const;
-  bool allowed(const std::string& url) const;
-  void require_no_trouble();
-  void note_trouble(const Error& error);
+  HttpResponse checked(const Request& request, const Answer& answer) const;
+  [[noreturn]] void give_up(const Request& request, const Answer& answer);
+  void require_no_trouble(const std::string& name);
   Handle borrow();
   void give_back(Handle handle);
 
   const HttpsOptions options_;
+  const std::unique_ptr<curl_slist, Freer<curl_slist_free_all>> headers_;
 
   std::mutex mutex_;
-  std::vector<Handle> idle_;      // guarded by mutex_, as below; each with its connection
-  std::optional<Error> trouble_;  // of a server that could not be reached: it is left alone for a while
+  std::vector<Handle> idle_;  // guarded by mutex_, as below; each with its connection
+  std::string trouble_;       // why the server could not be reached
   std::chrono::steady_clock::time_point trouble_until_;
 };
 

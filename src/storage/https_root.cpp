@@ -20,6 +20,8 @@ constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
 constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
 // As with SFTP: Last-Modified has whole seconds of another host's clock.
 constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
+// Beyond it nanoseconds don't fit 64 bits.
+constexpr std::int64_t k_last_second = 9'000'000'000;
 constexpr std::int64_t k_never_settled_ns = std::numeric_limits<std::int64_t>::max();
 
 // RFC 3986, section 2.3: all but the unreserved, and '/' between segments, is percent-encoded.
@@ -55,18 +57,28 @@ class HttpsFile final : public File {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), listed_.size_bytes - offset));
     for (std::size_t got = 0; got < size;) {
       const auto piece = buffer.subspan(got, std::min(k_piece_bytes, size - got));
-      const HttpResponse response = root_.client_->get(url_, offset + got, piece, name(), stop_);
+      const HttpResponse response = root_.client_->ask(url_, offset + got, piece, name(), stop_);
       require_listed(response);
+      // A server may answer a range with the whole (RFC 9110, section 14.2).
+      if (response.status == 200 && (offset + got > 0 || piece.size() != listed_.size_bytes)) {
+        throw Error(ErrorKind::source_unreadable,
+                    fmt::format("source {}: the server does not send parts of it", name()),
+                    "have the server support ranges");
+      }
       if (response.body_bytes != piece.size()) throw changed();
       got += piece.size();
     }
     return size;
   }
-  void require_unchanged() override { require_listed(root_.client_->head(url_, name(), stop_)); }
+  void require_unchanged() override { require_listed(root_.client_->ask(url_, 0, {}, name(), stop_)); }
 
  private:
   void require_listed(const HttpResponse& response) const {
-    if (!same_version(root_.status_of(response, path_), listed_)) throw changed();
+    const FileStatus now = root_.status_of(response, path_);
+    // Servers behind one balancer may have the same ETags and other times.
+    const bool same = strong(response.etag) ? now.size_bytes == listed_.size_bytes && now.inode == listed_.inode
+                                            : same_version(now, listed_);
+    if (!same) throw changed();
   }
   Error changed() const {
     return {ErrorKind::source_changed, fmt::format("source {} changed while it was read", name()),
@@ -88,36 +100,56 @@ HttpsRoot::HttpsRoot(std::string name, std::string url, HttpsOptions options, st
 
 HttpsRoot::~HttpsRoot() = default;
 
-std::string HttpsRoot::url_of(const std::string& path) const { return fmt::format("{}/{}", url_, encoded(path)); }
+std::string HttpsRoot::url_of(const std::string& path) const {
+  if (path.find('\\') != std::string::npos) {  // some servers take it for a '/'
+    throw Error(ErrorKind::source_outside,
+                fmt::format("source {}: a '\\' leads nowhere on a web server", full_name(path)),
+                "list it by another name");
+  }
+  return fmt::format("{}/{}", url_, encoded(path));
+}
 
 FileStatus HttpsRoot::status_of(const HttpResponse& response, const std::string& path) const {
-  if (!response.size_bytes) {
-    throw Error(ErrorKind::source_unreadable, fmt::format("source {}: the server does not tell its size", full_name(path)),
+  if (response.folder) {
+    FileStatus folder;
+    folder.type = FileType::directory;
+    return folder;
+  }
+  constexpr auto k_most_bytes = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (!response.size_bytes || *response.size_bytes > k_most_bytes) {
+    throw Error(ErrorKind::source_unreadable,
+                fmt::format("source {}: the server does not tell its size", full_name(path)),
                 "have the server send Content-Length");
   }
   FileStatus status;
   status.type = FileType::regular;
   status.size_bytes = *response.size_bytes;
   const auto seconds = curl_getdate(response.last_modified.c_str(), nullptr);
-  const bool timed = !response.last_modified.empty() && seconds >= 0;
+  const bool timed = !response.last_modified.empty() && seconds >= 0 && seconds < k_last_second;
   status.mtime_ns = timed ? std::int64_t{seconds} * 1'000'000'000 : k_no_time_ns;
   status.device = hash_of(url_);
-  if (strong(response.etag)) {
-    status.inode = hash_of(path + '\n' + response.etag);
-  } else {
-    status.inode = hash_of(path);
-    status.ctime_ns = timed ? status.mtime_ns + k_clocks_differ_ns : k_never_settled_ns;
+  status.inode = hash_of(path + '\n' + response.etag);
+  // Many servers make ETags of times in whole seconds, so these have to be old as well.
+  status.ctime_ns = timed ? status.mtime_ns + k_clocks_differ_ns : strong(response.etag) ? 0 : k_never_settled_ns;
+  if (!timed && response.etag.empty() && status.size_bytes > k_piece_bytes) {
+    throw Error(
+        ErrorKind::source_unreadable,
+        fmt::format("source {}: the server tells neither ETag nor Last-Modified, so that parts of it could be of "
+                    "two versions",
+                    full_name(path)),
+        "have the server tell one of them");
   }
   return status;
 }
 
 FileStatus HttpsRoot::status(const std::string& path, const std::stop_token& stop) const {
-  if (!path.empty()) return status_of(client_->head(url_of(path), full_name(path), stop), path);
+  if (!path.empty()) return status_of(client_->ask(url_of(path), 0, {}, full_name(path), stop), path);
   try {
-    client_->head(url_of(""), full_name(""), stop);
+    client_->ask(url_of(""), 0, {}, full_name(""), stop);
   } catch (const Error& error) {
     // It need not show its folder to anybody.
-    const bool answered = error.kind() == ErrorKind::source_missing || error.kind() == ErrorKind::source_unreadable;
+    const bool answered = error.kind() == ErrorKind::source_missing || error.kind() == ErrorKind::source_unreadable ||
+                          error.kind() == ErrorKind::source_outside;
     if (!answered) throw;
   }
   FileStatus status;

@@ -13,8 +13,9 @@ namespace zipmodule::storage {
 class HttpClient;
 struct HttpResponse;
 
-// A file's version is told by its strong ETag, or by size and Last-Modified; each answer with a part of it is compared. What
-// has neither is never recognised as unchanged.
+// A file's version is told by ETag, size and Last-Modified; each answer with a part of it is compared. One that was changed
+// within the last minute, by our clock, is not recognised as unchanged by a later build, and what has neither ETag nor time
+// never is; it may have no more than one part.
 class HttpsRoot final : public Root {
  public:
   // `url`: https://host[:port][/path], without '/' at its end. `window_bytes`: the most that is in flight from there.

@@ -23,8 +23,9 @@ SftpWalk::~SftpWalk() {
 std::string SftpWalk::name(const std::string& below) const { return root_.full_name(join(base_, below)); }
 
 SftpWalk::Pending SftpWalk::request(const std::string& below) {
-  return root_.fetchers()->pool.ask(
-      [this, path = join(base_, below)] { return root_.list(path, names_held_, limits_.max_names, ended_.get_token()); });
+  return root_.fetchers()->pool.ask([this, path = join(base_, below)] {
+    return root_.list(path, names_held_, limits_.max_names, ended_.get_token());
+  });
 }
 
 SftpRoot::Listing SftpWalk::wait_for(Pending pending) {

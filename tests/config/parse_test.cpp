@@ -223,7 +223,8 @@ TEST_CASE("a remote root is refused by its scheme, and its password is not shown
     CHECK_THAT(found.front(),
                Catch::Matchers::Contains("z.yaml:1: content.roots.far: is a remote place (" + scheme + "://)"));
     CHECK_THAT(found.front(),
-               Catch::Matchers::Contains("this version reads local folders, sftp://user@host/folder and https://host/path only"));
+               Catch::Matchers::Contains(
+                   "this version reads local folders, sftp://user@host/folder and https://host/path only"));
     CHECK_THAT(found.front(), !Catch::Matchers::Contains("secret"));
   }
 }

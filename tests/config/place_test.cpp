@@ -62,6 +62,8 @@ TEST_CASE("an https URL names host, port and path, and nothing else") {
   CHECK(parse_https_url("https://cms.example.com", place).empty());
   const auto [url, problem] = GENERATE(table<std::string, std::string>({
       {"https:///secret", "names no host"},
+      {"https://secret:99999/x", "has a port that is not"},
+      {"https://:443/secret", "has a port that is not"},
       {"https://user:secret@host/x", "must not hold a login"},
       {"https://host/x?token=secret", "must not have a '?'"},
       {"https://host/x#secret", "must not have a '?'"},
@@ -86,10 +88,22 @@ TEST_CASE("a root may be a URL with how to log in there") {
   CHECK(old.timeout == std::chrono::seconds(30));
 }
 
+TEST_CASE("a root on a web server may say how to talk to it") {
+  const auto parsed = parse(test::read_file(ZIPMODULE_SOURCE_DIR "/docs/examples/https.yaml"), "https.yaml", {4, "h"});
+  for (const auto& problem : parsed.problems) FAIL_CHECK(to_string(problem));
+  const auto& roots = parsed.config.content.roots;
+  CHECK(std::get<HttpsPlace>(roots.at("web")).url == "https://cms.example.com/media");
+  const auto& inside = std::get<HttpsPlace>(roots.at("inside"));
+  CHECK(inside.url == "https://files.internal:8443");
+  CHECK(inside.ca == "/etc/zipmodule/internal-ca.pem");
+  CHECK(inside.sessions == 8);
+}
+
 TEST_CASE("problems of a root's mapping name its line and key") {
   const std::string text =
       "content:\n  roots:\n    a:\n      key: relative\n    b:\n      url: ftp://x\n    c:\n      url: sftp://u:p@h/x\n"
-      "    d:\n      url: sftp://u@h/x\n      sessions: 0\n      passwort: x\n      key: relative\n      timeout: 2m\narchives: {root: /srv/archives}\n";
+      "    d:\n      url: sftp://u@h/x\n      sessions: 0\n      passwort: x\n      key: relative\n      timeout: "
+      "2m\narchives: {root: /srv/archives}\n";
   std::string all;
   for (const auto& problem : parse(text, "z.yaml", {4, "h"}).problems) all += to_string(problem) + "\n";
   CHECK_THAT(all, Contains("content.roots.a.url: is missing"));

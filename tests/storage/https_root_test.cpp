@@ -16,6 +16,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/process.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
 #include "support/web_server.hpp"
@@ -108,25 +109,34 @@ TEST_CASE("a file that changes on a web server is seen to") {
   CHECK_FALSE(same_version(listed, root->status("file", {})));
 }
 
-TEST_CASE("an ETag recognises a file at once, times alone only when they are old, neither never") {
-  const Web web("location /media/timed/ { etag off; }\n"
-                "location /media/bare/ { etag off; add_header Last-Modified ''; }\n");
-  for (const char* name : {"file", "timed/file", "bare/file"}) write_file(web.folder / "media" / name, "content", k_time);
+TEST_CASE("a file is recognised when its time is old, and without a time by its ETag only") {
+  const Web web(
+      "location /media/timed/ { etag off; }\n"
+      "location /media/tagged/ { add_header Last-Modified ''; }\n"
+      "location /media/bare/ { etag off; add_header Last-Modified ''; }\n");
+  for (const char* name : {"file", "timed/file", "tagged/file", "bare/file"}) {
+    write_file(web.folder / "media" / name, "content", k_time);
+  }
   const auto root = web.root();
-  CHECK(root->status("file", {}).ctime_ns == 0);
-  CHECK(root->status("timed/file", {}).ctime_ns > k_time * 1'000'000'000);
+  CHECK(root->status("file", {}).ctime_ns == (k_time + 60) * 1'000'000'000);
+  CHECK(root->status("timed/file", {}).ctime_ns == (k_time + 60) * 1'000'000'000);
+  CHECK(root->status("tagged/file", {}).ctime_ns == 0);
   CHECK(root->status("bare/file", {}).ctime_ns == INT64_MAX);
   CHECK(text_of(*root, "bare/file") == "content");
+  write_file(web.folder / "media/bare/large", test::random_bytes(3'000'000), k_time);
+  refused(web, "bare/large", ErrorKind::source_unreadable, "neither ETag nor Last-Modified");
 }
 
 TEST_CASE("what a web server does not give is told apart") {
-  const Web web("location /media/forbidden { deny all; }\nlocation /media/gone { return 410; }\n"
-                "location /media/busy { return 503; }\nlocation /media/teapot { return 418; }\n"
-                "location /media/out { return 302 https://elsewhere.invalid/x; }\n"
-                "location /media/up { return 302 /other/file; }\n"
-                "location /media/moved { return 301 /media/file; }\n"
-                "location /media/circle { return 302 /media/circle; }\n"
-                "location /media/plain { return 302 http://localhost/media/file; }\n");
+  const Web web(
+      "location /media/forbidden { deny all; }\nlocation /media/gone { return 410; }\n"
+      "location /media/busy { return 503; }\nlocation /media/teapot { return 418; }\n"
+      "location /media/out { return 302 https://elsewhere.invalid/x; }\n"
+      "location /media/up { return 302 /other/file; }\n"
+      "location /media/moved { return 301 /media/file; }\n"
+      "location /media/circle { return 302 /media/circle; }\n"
+      "location /media/hidden { return 302 /media/%2e%2e/other/file; }\n"
+      "location /media/plain { return 302 http://localhost/media/file; }\n");
   refused(web, "nothing", ErrorKind::source_missing, "web:nothing: the server answers 404");
   refused(web, "gone", ErrorKind::source_missing, "410");
   refused(web, "forbidden", ErrorKind::source_unreadable, "403");
@@ -134,7 +144,9 @@ TEST_CASE("what a web server does not give is told apart") {
   refused(web, "busy", ErrorKind::source_unreachable, "503");
   refused(web, "out", ErrorKind::source_outside, "redirected to where no root is");
   refused(web, "up", ErrorKind::source_outside, "redirected to where no root is");
-  refused(web, "circle", ErrorKind::source_outside, "redirected");
+  refused(web, "circle", ErrorKind::source_unreadable, "redirected again and again");
+  refused(web, "hidden", ErrorKind::source_outside, "redirected to where no root is");
+  refused(web, "a\\b", ErrorKind::source_outside, "leads nowhere");
   refused(web, "plain", ErrorKind::source_outside, "redirected");
   CHECK(text_of(*web.root(), "moved") == "content");
   // More than one try, and an end to them.
@@ -173,6 +185,87 @@ TEST_CASE("a web server that is away is unreachable within the time-out, and for
   web.server.start();
   CHECK(error_of([&] { root->status("file", {}); }));
   CHECK(text_of(*web.root(), "file") == "content");
+}
+
+TEST_CASE("a folder of a web server is a folder, though it has a page") {
+  const Web web;
+  write_file(web.folder / "media/photos/index.html", "<html>", k_time);
+  CHECK(web.root()->status("photos", {}).type == FileType::directory);
+}
+
+// Answers every request with the same bytes, over TLS.
+class ScriptedServer {
+ public:
+  ScriptedServer(const Web& web, const std::string& answer)
+      : process_(
+            {{"python3", "-c",
+              "import socket, ssl, sys\n"
+              "context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+              "context.load_cert_chain(sys.argv[1], sys.argv[2])\n"
+              "server = socket.create_server(('127.0.0.1', 0))\n"
+              "print(server.getsockname()[1], flush=True)\n"
+              "while True:\n"
+              "    client, _ = server.accept()\n"
+              "    try:\n"
+              "        with context.wrap_socket(client, server_side=True) as line:\n"
+              "            line.recv(65536)\n"
+              "            line.sendall(sys.argv[3].encode().replace(b'|', b'\\r\\n'))\n"
+              "    except OSError:\n"
+              "        pass\n",
+              web.server.certificate().string(), (web.server.certificate().parent_path() / "key.pem").string(), answer},
+             {},
+             {},
+             {}}) {
+    REQUIRE(test::wait_until([&] { return process_.out().find('\n') != std::string::npos; }));
+  }
+  std::string url() const { return "https://localhost:" + process_.out().substr(0, process_.out().find('\n')); }
+
+ private:
+  test::Process process_;
+};
+
+TEST_CASE("answers that are not what was asked for are refused") {
+  const Web web;
+  const auto [answer, kind] = GENERATE(table<std::string, ErrorKind>({
+      {"HTTP/1.1 206 Part|Content-Range: bytes 7-13/14|ETag: \"x\"|Content-Length: 7||content",
+       ErrorKind::source_unreadable},
+      {"HTTP/1.1 206 Part|Content-Range: bytes 0-5/7|ETag: \"x\"|Content-Length: 6||conten",
+       ErrorKind::source_unreadable},
+      {"HTTP/1.1 206 Part|ETag: \"x\"|Content-Length: 7||content", ErrorKind::source_unreadable},
+      {"HTTP/1.1 206 Part|Content-Range: bytes 0-6/7|ETag: \"y\"|Content-Length: 7||content",
+       ErrorKind::source_changed},
+      {"HTTP/1.1 206 Part|Content-Range: bytes 0-6/7|ETag: \"x\"|Content-Encoding: gzip|Content-Length: 7||content",
+       ErrorKind::source_unreadable},
+      {"HTTP/1.1 206 Part|Content-Range: bytes 0-6/7|ETag: \"x\"|Content-Length: 7||con",
+       ErrorKind::source_unreachable},
+      {"HTTP/1.1 200 OK|ETag: \"x\"|Content-Length: 9||contents!", ErrorKind::source_changed},
+      {"HTTP/1.1 503 Busy|Retry-After: 0|Content-Length: 0||", ErrorKind::source_unreachable},
+      {"HTTP/1.1 503 Busy|Retry-After: 900|Content-Length: 0||", ErrorKind::source_unreachable},
+      {"nonsense||", ErrorKind::source_unreadable},
+  }));
+  INFO(answer);
+  const ScriptedServer server(web, answer);
+  HttpsOptions options = web.options;
+  const HttpsRoot root("web", server.url(), options, std::uint64_t{16} << 20U);
+  FileStatus listed;
+  listed.type = FileType::regular;
+  listed.size_bytes = 7;
+  // As a HEAD told it, by the ETag "x" and no time.
+  const ScriptedServer told(web, "HTTP/1.1 200 OK|ETag: \"x\"|Content-Length: 7||");
+  const HttpsRoot first("web", told.url(), options, std::uint64_t{16} << 20U);
+  listed = first.status("file", {});
+  std::vector<std::byte> buffer(7);
+  const auto error = error_of([&] { root.open("file", listed, {})->read_at(0, buffer); });
+  REQUIRE(error);
+  CHECK(error->kind() == kind);
+}
+
+TEST_CASE("a size or a time that no file has is refused or left out") {
+  const Web web;
+  const ScriptedServer large(web, "HTTP/1.1 200 OK|Content-Length: 18446744073709551615||");
+  CHECK(error_of([&] { HttpsRoot("web", large.url(), web.options, 1U << 20U).status("file", {}); }));
+  const ScriptedServer late(web, "HTTP/1.1 200 OK|Last-Modified: Fri, 31 Dec 9999 23:59:59 GMT|Content-Length: 7||");
+  CHECK(HttpsRoot("web", late.url(), web.options, 1U << 20U).status("file", {}).ctime_ns == INT64_MAX);
 }
 
 TEST_CASE("a web server's folders can't be listed") {
