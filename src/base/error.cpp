@@ -24,7 +24,7 @@ constexpr auto k_traits = std::to_array<ErrorTraits>({
     {ErrorKind::source_outside, "source_outside", 1, false, true},
     {ErrorKind::source_changed, "source_changed", 1, true, true},
     {ErrorKind::source_unreachable, "source_unreachable", 1, true, false},
-    {ErrorKind::source_refused, "source_refused", 1, true, true},
+    {ErrorKind::source_refused, "source_refused", 1, true, false},
     {ErrorKind::source_name, "source_name", 1, false, true},
     {ErrorKind::name_conflict, "name_conflict", 1, false, true},
     {ErrorKind::limit, "limit", 1, false, true},

@@ -21,9 +21,13 @@ constexpr auto k_advice = std::to_array<Advice>({
      "Put the file back, or publish the archive without it, or with --option on_missing=skip to leave out what is "
      "gone."},
     {ErrorKind::source_unreadable,
-     "Let the user that runs zipmodule read it (try `namei -l` on its path), then retry."},
+     "Let the user that runs zipmodule read it (try `namei -l` on its path); where it is on another host, mend there "
+     "what the "
+     "message names. Then retry."},
     {ErrorKind::source_type,
-     "Only regular files and folders can be archived: replace it by one, or publish the archive without it."},
+     "Only regular files and folders can be archived, and of web servers only files: replace it, or publish the "
+     "archive "
+     "without it."},
     {ErrorKind::source_outside,
      "A symlink leads out of the content root. Put the file itself there, or name its folder as a root of its own."},
     {ErrorKind::source_changed, "It was written to while it was read. Publish again when whatever writes it is done."},
@@ -32,9 +36,8 @@ constexpr auto k_advice = std::to_array<Advice>({
      "the "
      "job; it is tried again."},
     {ErrorKind::source_refused,
-     "The host that has the content refused the login, or its key is not the one in known_hosts: the message tells "
-     "which. "
-     "Mend that (`zipmodule check`), then retry."},
+     "The host that has the content refused the login, or its key or certificate is not trusted: the message tells "
+     "which. Mend that (`zipmodule check`), then retry, or wait five minutes."},
     {ErrorKind::source_name, "Rename the file, or give it another name in the archive with \"name\" in its element."},
     {ErrorKind::name_conflict,
      "Give one of the two another \"name\" or \"destination\", or set zip.on_duplicate to rename."},

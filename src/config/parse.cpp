@@ -110,7 +110,15 @@ std::optional<Place> read_remote_root(Section& roots, const Section::Entry& entr
     section.problem_at(section.line_of("url"), "url",
                        "must begin with sftp:// or https://; a folder of this host is written by itself");
   }
-  if (is_remote(url)) section.finish();
+  if (!is_remote(url)) {  // the other keys of such a mapping, for what is told of them
+    HttpsPlace web;
+    SftpPlace host;
+    for (const auto& [key, path] : {std::pair{"key", &host.key}, {"known_hosts", &host.known_hosts}, {"ca", &web.ca}}) {
+      section.absolute_path(key, *path);
+    }
+    read_line(section, host.sessions, host.timeout);
+  }
+  section.finish();
   return place;
 }
 

@@ -50,12 +50,26 @@ CheckResult check_database(const config::Config& config) {
           {}};
 }
 
+// That the folder can be opened is all there is to know: more than one name, or a folder in it, ends the walk.
+void require_listable(const storage::Root& root) {
+  class Nobody final : public storage::Visitor {
+    void found(const std::string& /*path*/, const storage::FileStatus& /*status*/) override {}
+    void problem(const std::string& /*path*/, const Error& /*error*/) override {}
+  } nobody;
+  try {
+    root.walk("", {1, 1, 1}, {}, nobody);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::limit) throw;
+  }
+}
+
 // Reaches the host, logs in, and looks at the folder.
 CheckResult check_remote_root(const config::Config& config, const std::string& name, const config::Place& place) {
   const auto root = open_root(config, name, place);
   if (root->status("", {}).type != storage::FileType::directory) {
     throw Error(ErrorKind::source_type, fmt::format("{} is not a folder", to_string(place)));
   }
+  if (std::holds_alternative<config::SftpPlace>(place)) require_listable(*root);
   return {Level::ok, "", fmt::format("{} can be reached", to_string(place)), {}, {}};
 }
 

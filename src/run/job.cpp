@@ -14,6 +14,8 @@ namespace {
 // When the disk is full or the store can't be written, every minute is soon enough: a person has to act.
 constexpr double k_disk_retry_seconds = 60;
 constexpr double k_unreachable_retry_seconds = 60;
+// A person has to act, and a host that counts failed logins should not lock us out meanwhile.
+constexpr double k_refused_retry_seconds = 300;
 constexpr std::size_t k_missing_in_telemetry = 1'000;
 
 queue::Measurements to_measurements(const archive::BuildMeasurements& measured, double build_seconds) {
@@ -64,6 +66,7 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
   if (error.kind() == ErrorKind::open_files) failure.retry_after_seconds = k_disk_retry_seconds;
   // A host that comes back is not kept waiting for a pause that grew in the meantime.
   if (error.kind() == ErrorKind::source_unreachable) failure.retry_after_seconds = k_unreachable_retry_seconds;
+  if (error.kind() == ErrorKind::source_refused) failure.retry_after_seconds = k_refused_retry_seconds;
   if (error.kind() == ErrorKind::lease_lost) failure.retry_after_seconds = 0;
   return failure;
 }

@@ -127,7 +127,18 @@ SftpSession::SftpSession(const SftpOptions& options, std::stop_token stop) : Sft
     sftp_.reset(libssh2_sftp_init(session_.get()));
     return sftp_ ? 0 : libssh2_session_last_errno(session_.get());
   });
-  if (rc != 0) fail("open the SFTP subsystem");
+  if (rc != 0) refuse_subsystem();
+}
+
+void SftpSession::refuse_subsystem() {
+  broken_ = true;
+  char* text = nullptr;
+  libssh2_session_last_error(session_.get(), &text, nullptr, 0);
+  throw Error(
+      ErrorKind::source_refused,
+      fmt::format("{}: logged in, but the host does not start SFTP: {}", where(), text != nullptr ? text : ""),
+      "look into sshd's log there: it needs 'Subsystem sftp'; a login whose shell is nologin needs 'ForceCommand "
+      "internal-sftp'; a ChrootDirectory and all above it must be root's, and writable for nobody else");
 }
 
 // Nothing is waited for: the connection is cut first, so that libssh2 only frees what it has.
@@ -421,10 +432,16 @@ std::string SftpSession::real_path(const std::string& path, const std::string& n
     return libssh2_sftp_symlink_ex(sftp_.get(), path.c_str(), static_cast<unsigned>(path.size()), target.data(),
                                    static_cast<unsigned>(target.size()), LIBSSH2_SFTP_REALPATH);
   });
-  if (size < 0) fail_path(name);
-  // sshd's answer where a folder on the way is missing is a status that says 'ok'.
-  if (size == 0) throw missing(name);
-  return {target.data(), static_cast<std::size_t>(size)};
+  if (size > 0) return {target.data(), static_cast<std::size_t>(size)};
+  if (size < 0 && !is_status()) fail_path(name);
+  const bool nowhere = size < 0 && libssh2_sftp_last_error(sftp_.get()) == LIBSSH2_FX_NO_SUCH_FILE;
+  // Where a folder on the way is missing or closed, sshd's status is of no worth ('ok', 'failure', as it comes). What it says
+  // of the path itself is: only a symlink that is there may lead nowhere.
+  status(path, name);
+  if (nowhere) throw missing(name);
+  throw Error(ErrorKind::source_unreadable,
+              fmt::format("source {}: {} does not tell where it leads", name, options_.host),
+              fmt::format("give {} the right to read it there", options_.user));
 }
 
 FileStatus SftpSession::status(const std::string& path, const std::string& name) {

@@ -67,6 +67,7 @@ class SftpSession {
   using Handle = std::unique_ptr<LIBSSH2_SFTP_HANDLE, Freer<libssh2_sftp_close_handle>>;
 
   void connect();
+  [[noreturn]] void refuse_subsystem();
   void require_known_host();
   void log_in();
   bool log_in_by_agent();

@@ -101,12 +101,14 @@ TEST_CASE("a root on a web server may say how to talk to it") {
 
 TEST_CASE("problems of a root's mapping name its line and key") {
   const std::string text =
-      "content:\n  roots:\n    a:\n      key: relative\n    b:\n      url: ftp://x\n    c:\n      url: sftp://u:p@h/x\n"
+      "content:\n  roots:\n    a:\n      uri: sftp://u@h/x\n    b:\n      url: ftp://x\n    c:\n      url: "
+      "sftp://u:p@h/x\n"
       "    d:\n      url: sftp://u@h/x\n      sessions: 0\n      passwort: x\n      key: relative\n      timeout: "
       "2m\narchives: {root: /srv/archives}\n";
   std::string all;
   for (const auto& problem : parse(text, "z.yaml", {4, "h"}).problems) all += to_string(problem) + "\n";
   CHECK_THAT(all, Contains("content.roots.a.url: is missing"));
+  CHECK_THAT(all, Contains("z.yaml:4: unknown key 'content.roots.a.uri'"));
   CHECK_THAT(all, Contains("z.yaml:13: content.roots.d.key: 'relative' must be an absolute path"));
   CHECK_THAT(all, Contains("z.yaml:14: content.roots.d.timeout: must be at most 60s"));
   CHECK_THAT(all, Contains("z.yaml:6: content.roots.b.url: must begin with sftp:// or https://"));

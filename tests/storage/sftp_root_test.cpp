@@ -302,12 +302,45 @@ TEST_CASE("a server that is no SSH server is unreachable, within the time-out") 
   CHECK(watch.seconds() < 10);
 }
 
-TEST_CASE("a host that logs in but has no SFTP is unreachable, within the time-out") {
+TEST_CASE("a host that logs in but has no SFTP is refused with what to look for") {
+  const Host host({"ed25519", "Subsystem other internal-sftp\n"});
+  refused(host, ErrorKind::source_refused, "does not start SFTP");
+  refused(host, ErrorKind::source_refused, "Subsystem sftp");
+}
+
+TEST_CASE("a host whose SFTP says nothing is unreachable, within the time-out") {
   Host host({"ed25519", "Subsystem sftp /bin/false\n"});
   host.options.timeout = std::chrono::seconds(2);
   const Stopwatch watch;
   refused(host, ErrorKind::source_unreachable, "sftp://");
   CHECK(watch.seconds() < 10);
+}
+
+TEST_CASE("what a login may not read is unreadable, and not missing") {
+  if (::getuid() != 0) {
+    WARN("not tested: only root's sshd lets others log in");
+    return;
+  }
+  Host host({"ed25519", "ForceCommand internal-sftp\n"});
+  host.options.user = "nobody";
+  write_file(host.dir / "content/priv/x", "x");
+  for (const fs::path& folder : {host.dir.path(), host.server.known_hosts().parent_path()}) {
+    ::chmod(folder.c_str(), 0755);
+  }
+  CHECK(works(host));
+  ::chmod((host.dir / "content/priv").c_str(), 0700);
+  const auto root = host.root();
+  // sshd's first answer is another one than its second.
+  for (int i = 0; i < 3; ++i) {
+    for (const char* path : {"priv/x", "priv/nothing"}) {
+      const auto error = error_of([&, path] { root->status(path, {}); });
+      REQUIRE(error);
+      CHECK(error->kind() == ErrorKind::source_unreadable);
+    }
+    const auto missing = error_of([&] { root->status("nothing/at/all", {}); });
+    REQUIRE(missing);
+    CHECK(missing->kind() == ErrorKind::source_missing);
+  }
 }
 
 TEST_CASE("sessions that all died while nobody used them are replaced") {
