@@ -64,4 +64,9 @@ Error wrong_type(const std::string& name) {
           "FIFOs, sockets and devices can't be archived"};
 }
 
+Error changed(const std::string& name) {
+  return {ErrorKind::source_changed, fmt::format("source {} changed while it was read", name),
+          "publish when its writer is finished"};
+}
+
 }  // namespace zipmodule::storage

@@ -15,5 +15,6 @@ FileStatus to_status(const struct stat& s) noexcept;
 // `name`: "root:path".
 Error source_error(int error_number, const std::string& name);
 Error wrong_type(const std::string& name);  // neither regular file nor folder
+Error changed(const std::string& name);     // while it was read
 
 }  // namespace zipmodule::storage

@@ -10,6 +10,8 @@
 #include <random>
 #include <string_view>
 
+#include "storage/remote.hpp"
+
 namespace zipmodule::storage {
 namespace {
 
@@ -150,8 +152,6 @@ Milliseconds with_jitter(Milliseconds time) {
   return Milliseconds(std::uniform_int_distribution<Milliseconds::rep>(time.count() / 2, time.count() * 3 / 2)(random));
 }
 
-Error stopped() { return {ErrorKind::stopped, "waiting for a host was stopped"}; }
-
 }  // namespace
 
 // What is asked for, and where the body goes.
@@ -272,7 +272,7 @@ HttpClient::Answer HttpClient::try_once(const Request& request, const std::strin
     curl_easy_setopt(easy, CURLOPT_RANGE, range.c_str());
   Answer answer;
   answer.code = curl_easy_perform(easy);
-  if (answer.code == CURLE_ABORTED_BY_CALLBACK) throw stopped();
+  if (answer.code == CURLE_ABORTED_BY_CALLBACK) throw stopped_waiting();
   HttpResponse& response = answer.response;
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response.status);
   // More than was asked for, or too many words: the status tells which.
@@ -370,7 +370,7 @@ HttpResponse HttpClient::ask(const std::string& url, std::uint64_t offset, std::
     const auto wait = std::max(answer.retry_after, with_jitter(time));
     const bool late = Clock::now() + wait > until;
     if (late && (tries > 1 || answer.retry_after > options_.timeout)) give_up(request, answer);
-    if (!pause(wait, stop)) throw stopped();
+    if (!pause(wait, stop)) throw stopped_waiting();
     time = std::min(2 * time, k_longest_pause);
   }
 }

@@ -8,8 +8,9 @@
 #include <limits>
 #include <utility>
 
-#include "storage/hash.hpp"
+#include "storage/file_status.hpp"
 #include "storage/http_client.hpp"
+#include "storage/remote.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -18,8 +19,6 @@ namespace {
 constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
 // Where the server tells no time: the first that a zip archive can hold, 1980-01-01.
 constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
-// As with SFTP: Last-Modified has whole seconds of another host's clock.
-constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
 // Beyond it nanoseconds don't fit 64 bits.
 constexpr std::int64_t k_last_second = 9'000'000'000;
 constexpr std::int64_t k_never_settled_ns = std::numeric_limits<std::int64_t>::max();
@@ -65,7 +64,7 @@ class HttpsFile final : public File {
                     fmt::format("source {}: the server does not send parts of it", name()),
                     "have the server support ranges");
       }
-      if (response.body_bytes != piece.size()) throw changed();
+      if (response.body_bytes != piece.size()) throw changed(name());
       got += piece.size();
     }
     return size;
@@ -78,11 +77,7 @@ class HttpsFile final : public File {
     // Servers behind one balancer may have the same ETags and other times.
     const bool same = strong(response.etag) ? now.size_bytes == listed_.size_bytes && now.inode == listed_.inode
                                             : same_version(now, listed_);
-    if (!same) throw changed();
-  }
-  Error changed() const {
-    return {ErrorKind::source_changed, fmt::format("source {} changed while it was read", name()),
-            "publish when its writer is finished"};
+    if (!same) throw changed(name());
   }
 
   const HttpsRoot& root_;

@@ -42,10 +42,7 @@ void LocalFile::ask_for() const noexcept { ::posix_fadvise(fd_.get(), 0, 0, POSI
 void LocalFile::require_unchanged() {
   struct stat now {};
   if (::fstat(fd_.get(), &now) != 0) throw source_error(errno, name());
-  if (to_status(now) != status_) {
-    throw Error(ErrorKind::source_changed, fmt::format("source {} changed while it was read", name()),
-                "publish when its writer is finished");
-  }
+  if (to_status(now) != status_) throw changed(name());
 }
 
 bool LocalFile::settled() const {

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/log.hpp"
+#include "storage/remote.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -30,13 +31,13 @@ SftpHost::~SftpHost() = default;
 SftpHost::Session SftpHost::borrow(const std::string& file, const std::stop_token& stop) {
   for (;;) {
     {
-      if (stop.stop_requested()) throw Error(ErrorKind::stopped, "waiting for a host was stopped");
+      if (stop.stop_requested()) throw stopped_waiting();
       std::unique_lock lock(mutex_);
       if (lowered_ && Clock::now() > *lowered_ + k_trouble) forget_limit();
       const auto may_connect = [&] { return lent_ < most_ && connecting_ < k_connecting_most; };
       const auto in_trouble = [&] { return trouble_ && Clock::now() < trouble_->until; };
       const auto may_go_on = [&] { return in_trouble() || !idle_.empty() || may_connect(); };
-      if (!freed_.wait(lock, stop, may_go_on)) throw Error(ErrorKind::stopped, "waiting for a host was stopped");
+      if (!freed_.wait(lock, stop, may_go_on)) throw stopped_waiting();
       if (in_trouble()) throw Error(trouble_->error);
       if (!idle_.empty()) {
         auto best =

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "storage/file_status.hpp"
-#include "storage/hash.hpp"
+#include "storage/remote.hpp"
 #include "storage/sftp_host.hpp"
 #include "storage/sftp_walk.hpp"
 
@@ -17,20 +17,8 @@ namespace {
 // What is read in one piece: requests for all of it are on their way before the first answer is awaited. Four times as much
 // is the most that libssh2 asks ahead.
 constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
-// How far clocks of hosts may differ for a change to be seen: see SftpRoot.
-constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
 // Of so many folders it is remembered where they really are: to open a file in one costs a round trip less.
 constexpr std::size_t k_folders_most = 10'000;
-
-std::string join(const std::string& parent, const std::string& child) {
-  if (parent.empty() || child.empty()) return parent + child;
-  return parent.back() == '/' ? parent + child : parent + '/' + child;
-}
-
-Error changed(const std::string& name) {
-  return {ErrorKind::source_changed, fmt::format("source {} changed while it was read", name),
-          "publish when its writer is finished"};
-}
 
 std::string parent_of(const std::string& path) {
   const auto slash = path.rfind('/');

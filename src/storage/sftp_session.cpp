@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "storage/known_hosts.hpp"
+#include "storage/remote.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -132,11 +133,9 @@ SftpSession::SftpSession(const SftpOptions& options, std::stop_token stop) : Sft
 
 void SftpSession::refuse_subsystem() {
   broken_ = true;
-  char* text = nullptr;
-  libssh2_session_last_error(session_.get(), &text, nullptr, 0);
   throw Error(
       ErrorKind::source_refused,
-      fmt::format("{}: logged in, but the host does not start SFTP: {}", where(), text != nullptr ? text : ""),
+      fmt::format("{}: logged in, but the host does not start SFTP: {}", where(), last_words()),
       "look into sshd's log there: it needs 'Subsystem sftp'; a login whose shell is nologin needs 'ForceCommand "
       "internal-sftp'; a ChrootDirectory and all above it must be root's, and writable for nobody else");
 }
@@ -167,7 +166,7 @@ void SftpSession::wait() {
   drive_closing();
   if (stop_.stop_requested()) {
     broken_ = true;
-    throw Error(ErrorKind::stopped, "waiting for a host was stopped");
+    throw stopped_waiting();
   }
   const auto silent = Clock::now() - silent_since_;
   if (silent > options_.timeout) {
@@ -206,11 +205,17 @@ int SftpSession::call(Attempt attempt) {
   }
 }
 
-void SftpSession::fail(const std::string& doing) {
-  broken_ = true;
+// libssh2's, about its last error; good until the next call.
+std::string_view SftpSession::last_words() const {
   char* text = nullptr;
   libssh2_session_last_error(session_.get(), &text, nullptr, 0);
-  throw lost(fmt::format("{}: {}", doing, text != nullptr && *text != '\0' ? text : "failed"));
+  return text != nullptr ? text : "";
+}
+
+void SftpSession::fail(const std::string& doing) {
+  broken_ = true;
+  const std::string_view words = last_words();
+  throw lost(fmt::format("{}: {}", doing, words.empty() ? "failed" : words));
 }
 
 Error SftpSession::missing(const std::string& name) const {
@@ -222,9 +227,7 @@ Error SftpSession::missing(const std::string& name) const {
 // leaves the last status as it was.
 bool SftpSession::is_status() const {
   if (libssh2_session_last_errno(session_.get()) != LIBSSH2_ERROR_SFTP_PROTOCOL) return false;
-  char* text = nullptr;
-  libssh2_session_last_error(session_.get(), &text, nullptr, 0);
-  const std::string_view said = text != nullptr ? text : "";
+  const std::string_view said = last_words();
   return said == "SFTP Protocol Error" || said == "Failed opening remote file" || said == "SFTP READ error";
 }
 
@@ -268,7 +271,7 @@ void SftpSession::connect() {
     problem = ::connect(socket_.get(), address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
     const auto since = Clock::now();
     while (problem == EINPROGRESS) {
-      if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "waiting for a host was stopped");
+      if (stop_.stop_requested()) throw stopped_waiting();
       if (Clock::now() - since > options_.timeout) problem = ETIMEDOUT;
       pollfd poll_for{socket_.get(), POLLOUT, 0};
       if (::poll(&poll_for, 1, static_cast<int>(k_look_for_stop.count())) <= 0) continue;
@@ -356,14 +359,13 @@ void SftpSession::log_in() {
     if (log_in_by_file(options_.key)) return;
   }
   broken_ = true;
-  char* text = nullptr;
-  libssh2_session_last_error(session_.get(), &text, nullptr, 0);
+  const std::string_view words = last_words();
   std::string hint = fmt::format("add the public key to {}'s authorized_keys there", options_.user);
   if (k_rsa_is_sha1 && !options_.key.empty() && is_rsa_file(options_.key)) hint = k_rsa_hint;
   throw Error(ErrorKind::source_refused,
               fmt::format("{}: login refused with {}{}{}", where(),
                           options_.key.empty() ? "the agent's keys and those of ~/.ssh" : options_.key.string(),
-                          text != nullptr && *text != '\0' ? ": " : "", text != nullptr ? text : ""),
+                          words.empty() ? "" : ": ", words),
               hint);
 }
 

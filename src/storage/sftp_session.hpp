@@ -13,6 +13,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
@@ -83,6 +84,7 @@ class SftpSession {
   [[noreturn]] void fail_path(const std::string& name);
   [[noreturn]] void fail_reading(const std::string& name);
   bool is_status() const;
+  std::string_view last_words() const;
   Error lost(const std::string& what) const;
   Error missing(const std::string& name) const;
   std::string where() const;

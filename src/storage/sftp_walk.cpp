@@ -6,14 +6,9 @@
 #include <chrono>
 #include <utility>
 
+#include "storage/remote.hpp"
+
 namespace zipmodule::storage {
-namespace {
-
-std::string join(const std::string& parent, const std::string& child) {
-  return parent.empty() || child.empty() ? parent + child : parent + '/' + child;
-}
-
-}  // namespace
 
 SftpWalk::~SftpWalk() {
   ended_.request_stop();

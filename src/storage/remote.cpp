@@ -1,4 +1,4 @@
-#include "storage/hash.hpp"
+#include "storage/remote.hpp"
 
 #include <openssl/sha.h>
 
@@ -14,5 +14,12 @@ std::uint64_t hash_of(const std::string& text) {
   std::memcpy(&hash, digest.data(), sizeof hash);
   return hash;
 }
+
+std::string join(const std::string& parent, const std::string& child) {
+  if (parent.empty() || child.empty()) return parent + child;
+  return parent.back() == '/' ? parent + child : parent + '/' + child;
+}
+
+Error stopped_waiting() { return {ErrorKind::stopped, "waiting for a host was stopped"}; }
 
 }  // namespace zipmodule::storage

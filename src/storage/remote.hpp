@@ -1,0 +1,23 @@
+// What roots on other hosts share. Private to src/storage.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/error.hpp"
+
+namespace zipmodule::storage {
+
+// A number in the place of an inode: the first 64 bits of SHA-256. Nobody happens upon two texts with the same.
+std::uint64_t hash_of(const std::string& text);
+
+// How far clocks of hosts may differ for a change to be seen: times from there have whole seconds of another clock.
+inline constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
+
+// Two paths, either of which may be empty, with one '/' between them.
+std::string join(const std::string& parent, const std::string& child);
+
+// Error{stopped}
+Error stopped_waiting();
+
+}  // namespace zipmodule::storage
