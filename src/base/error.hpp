@@ -25,6 +25,9 @@ enum class ErrorKind {
   source_changed,      // it changed while it was read
   source_unreachable,  // its host does not answer
   source_refused,      // its host, or we, refuse to talk: login, host key
+  target_unreachable,  // the host that archives are delivered to does not answer
+  target_refused,      // it, or we, refuse to talk
+  target_unwritable,   // nothing can be written there
   source_name,         // its name can't stand in an archive
   name_conflict,       // two entries can't stand beside each other
   limit,               // more than the configured limits

@@ -1,9 +1,11 @@
 #include "storage/remote.hpp"
 
+#include <fmt/format.h>
 #include <openssl/sha.h>
 
 #include <array>
 #include <cstring>
+#include <string_view>
 
 namespace zipmodule::storage {
 
@@ -21,5 +23,31 @@ std::string join(const std::string& parent, const std::string& child) {
 }
 
 Error stopped_waiting() { return {ErrorKind::stopped, "waiting for a host was stopped"}; }
+
+Error to_target_error(const std::string& name, const Error& error) {
+  ErrorKind kind = error.kind();
+  switch (error.kind()) {
+    case ErrorKind::source_unreachable:
+      kind = ErrorKind::target_unreachable;
+      break;
+    case ErrorKind::source_refused:
+      kind = ErrorKind::target_refused;
+      break;
+    case ErrorKind::source_missing:
+    case ErrorKind::source_unreadable:
+    case ErrorKind::source_type:
+    case ErrorKind::source_outside:
+    case ErrorKind::source_changed:
+    case ErrorKind::disk_full:
+    case ErrorKind::store_unwritable:
+      kind = ErrorKind::target_unwritable;
+      break;
+    default:
+      break;
+  }
+  const std::string prefix = fmt::format("target {}: ", name);
+  const std::string_view words = error.what();
+  return {kind, words.starts_with(prefix) ? std::string(words) : prefix + std::string(words), error.hint()};
+}
 
 }  // namespace zipmodule::storage

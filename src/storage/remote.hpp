@@ -20,4 +20,7 @@ std::string join(const std::string& parent, const std::string& child);
 // Error{stopped}
 Error stopped_waiting();
 
+// What goes wrong with a host is told as that of a source; this says the same of target `name`.
+Error to_target_error(const std::string& name, const Error& error);
+
 }  // namespace zipmodule::storage

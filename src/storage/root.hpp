@@ -4,6 +4,7 @@
 //   LocalRoot   a folder of this host        (local_root.hpp)
 //   SftpRoot    a folder of another host     (sftp_root.hpp)
 //   HttpsRoot   files of a web server        (https_root.hpp)
+//   S3Root      objects of a bucket          (s3_root.hpp)
 //
 // What differs is told by values: a file's place on this host (File::fd), who waits for its bytes (Root::fetchers).
 #pragma once
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -122,6 +124,10 @@ class Root {
   // Error{source_changed}. Throws Error{limit}, where there are too many names as soon as they are read, and Error{stopped}.
   virtual void walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,
                     Visitor& visitor) const = 0;
+
+  // The path below the root that a URL names (sftp://host/..., s3://bucket/..., https://host/...); nullopt where it lies
+  // elsewhere. Nobody is asked.
+  virtual std::optional<std::string> path_of(const std::string& /*url*/) const { return std::nullopt; }
 
   // Who waits for the bytes of its files; null where whoever needs them reads them.
   virtual Fetchers* fetchers() const noexcept { return nullptr; }
