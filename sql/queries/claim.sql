@@ -19,7 +19,7 @@ WITH claimed AS (
   RETURNING *
 )
 SELECT claimed.job_id, claimed.lease_token, claimed.lease_revision, claimed.series, claimed.archive, claimed.files,
-       claimed.metadata, claimed.on_missing, claimed.level, claimed.lease_attempt AS attempt, claimed.built_revision,
+       claimed.metadata, claimed.on_missing, claimed.level, array_to_string(claimed.deliver, ',') AS deliver, claimed.lease_attempt AS attempt, claimed.built_revision,
        build.build_id, build.path, build.bytes, build.entries, build.fingerprint, build.mtime_ns,
        nullif(build.instance, claimed.lease_by) AS elsewhere,
        (SELECT setval('zipmodule.served_low', $6::bigint) FROM zipmodule.served_low WHERE last_value < $6::bigint),

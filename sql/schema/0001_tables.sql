@@ -46,6 +46,7 @@ CREATE TABLE zipmodule.job (
   lane               text COLLATE "C" NOT NULL,
   priority           integer NOT NULL,
   store              text,                          -- which hosts may build it: null for all
+  deliver            text[],                        -- the targets it is delivered to: null for all that its builder has
   published_at       timestamptz NOT NULL,          -- of wanted_revision
   wanted_revision    bigint NOT NULL DEFAULT 1,
   cancelled_revision bigint NOT NULL DEFAULT 0,
@@ -117,13 +118,42 @@ CREATE TABLE zipmodule.build (
 );
 CREATE INDEX build_retired ON zipmodule.build (instance, retired_at) WHERE retired_at IS NOT NULL;
 
+-- One row per build and target that has it, is to have it, or has it still. It is due while it is its job's current build and
+-- neither delivered nor retired. Retired, its copy stays for the grace time, and the row until the copy is gone.
+CREATE TABLE zipmodule.delivery (
+  build_id        text COLLATE "C" NOT NULL,
+  target          text COLLATE "C" NOT NULL,
+  job_id          bigint NOT NULL,
+  instance        text COLLATE "C" NOT NULL,        -- in whose store the build is: who delivers and removes it
+  series          text COLLATE "C" NOT NULL,
+  archive         text COLLATE "C" NOT NULL,
+  path            text NOT NULL,                    -- below the target as below the store
+  bytes           bigint NOT NULL,
+  required        boolean NOT NULL,                 -- its job is not done before
+  created_at      timestamptz NOT NULL DEFAULT statement_timestamp(),
+  due_at          timestamptz NOT NULL DEFAULT statement_timestamp(),
+  attempts        integer NOT NULL DEFAULT 0,       -- that failed, in a row
+  delivered_at    timestamptz,                      -- its public name there led to it
+  retired_at      timestamptz,
+  last_error_kind text,
+  last_error      text,
+  PRIMARY KEY (build_id, target)
+);
+CREATE INDEX delivery_job ON zipmodule.delivery (job_id);
+CREATE INDEX delivery_due ON zipmodule.delivery (instance, target, due_at) WHERE delivered_at IS NULL AND retired_at IS NULL;
+CREATE INDEX delivery_retired ON zipmodule.delivery (instance, target, retired_at) WHERE retired_at IS NOT NULL;
+
 -- A job that somebody removes takes its builds along; their files are swept as orphans after a run that did not end by itself,
--- and its public link is for whoever removed it to remove. Not by a foreign key: its check of
--- every new build was a sixth of a commit.
+-- and its public link is for whoever removed it to remove. What was delivered is removed after the grace time. Not by a foreign
+-- key: its check of every new build was a sixth of a commit.
 CREATE FUNCTION zipmodule.job_gone() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   DELETE FROM zipmodule.build USING gone WHERE build.job_id = gone.job_id;
+  UPDATE zipmodule.delivery
+  SET retired_at = statement_timestamp()
+  FROM gone
+  WHERE delivery.job_id = gone.job_id AND delivery.retired_at IS NULL;
   RETURN NULL;
 END
 $$;
@@ -170,6 +200,33 @@ CREATE TABLE zipmodule.telemetry (
 -- Appended in time order: a few pages of BRIN find a day of it.
 CREATE INDEX telemetry_finished ON zipmodule.telemetry USING brin (finished_at) WITH (pages_per_range = 16);
 
+-- One row per attempt to deliver a build to a target, or to remove it there, written when it ends, never changed.
+CREATE TABLE zipmodule.delivery_telemetry (
+  id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  run_id         bigint,
+  job_id         bigint NOT NULL,
+  host           text,
+  series         text COLLATE "C" NOT NULL,
+  archive        text COLLATE "C" NOT NULL,
+  revision       bigint,                            -- null: its build is gone
+  build_id       text COLLATE "C" NOT NULL,
+  target         text COLLATE "C" NOT NULL,
+  attempt        integer NOT NULL,
+  -- superseded: a newer build came meanwhile; removed: after its grace time
+  outcome        text NOT NULL CHECK (outcome IN ('done', 'retry', 'superseded', 'removed')),
+  error_kind     text,
+  error          text,
+  started_at     timestamptz,
+  finished_at    timestamptz NOT NULL DEFAULT statement_timestamp(),
+  wait_seconds   double precision,                  -- from its commit, or from when it was due again, to started_at
+  upload_seconds double precision,                  -- until it was whole there, and compared
+  switch_seconds double precision,                  -- of its public name there
+  total_seconds  double precision,                  -- from its publish to finished_at
+  bytes          bigint,                            -- the archive's
+  bytes_sent     bigint                             -- 0: it was there already
+);
+CREATE INDEX delivery_telemetry_finished ON zipmodule.delivery_telemetry USING brin (finished_at) WITH (pages_per_range = 16);
+
 -- A host's archive store: what it remembers between runs, and what its newest run says of itself while it lives.
 CREATE TABLE zipmodule.instance (
   instance      text COLLATE "C" PRIMARY KEY,
@@ -180,7 +237,8 @@ CREATE TABLE zipmodule.instance (
   run_id        bigint,
   seen_at       timestamptz,
   silent_at     timestamptz,                        -- whoever has not been seen again by then is lost
-  listens_until timestamptz                         -- publishes notify only before this
+  listens_until timestamptz,                        -- publishes notify only before this
+  targets       text                                -- for which all builds have their deliveries; null: for none
 ) WITH (fillfactor = 50);
 
 -- One attempt as the worker reports it: an element of the arrays that end leases. Its columns' order is that of the text

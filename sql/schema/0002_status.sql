@@ -2,7 +2,8 @@
 CREATE VIEW zipmodule.job_facts AS
 SELECT job.*,
        state,
-       CASE state WHEN 'running' THEN job.progress WHEN 'done' THEN 1 ELSE 0 END::double precision AS shown_progress,
+       CASE state WHEN 'running' THEN job.progress WHEN 'done' THEN 1 WHEN 'delivering' THEN 1 ELSE 0 END
+         ::double precision AS shown_progress,
        build.path,
        build.bytes,
        build.entries,
@@ -15,6 +16,10 @@ CROSS JOIN LATERAL (
            WHEN NOT job.pending AND job.built_revision < job.wanted_revision THEN 'failed'
            WHEN job.pending AND job.due_at > statement_timestamp() THEN 'waiting'
            WHEN job.pending THEN 'pending'
+           WHEN EXISTS (SELECT FROM zipmodule.delivery
+                        WHERE delivery.build_id = job.build_id
+                          AND delivery.required AND delivery.delivered_at IS NULL AND delivery.retired_at IS NULL)
+             THEN 'delivering'
            ELSE 'done'
          END AS state
 ) AS derived

@@ -1,6 +1,6 @@
 CREATE FUNCTION zipmodule.check_arguments(series text, archive text, metadata jsonb, priority integer, lane text,
                                           quiet interval, max_wait interval, on_missing text, level text, mode text,
-                                          store text)
+                                          store text, deliver text[])
 RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -30,7 +30,15 @@ BEGIN
         'level: must be ''store'', ''fast'', ''balanced'' or ''small'''
       WHEN mode IS NULL OR mode NOT IN ('replace', 'merge') THEN 'mode: must be ''replace'' or ''merge'''
     END,
-    CASE WHEN store IS NOT NULL THEN 'store: ' || zipmodule.name_problem(store) END);
+    CASE WHEN store IS NOT NULL THEN 'store: ' || zipmodule.name_problem(store) END,
+    CASE
+      WHEN array_ndims(deliver) > 1 OR cardinality(deliver) > 100 THEN 'deliver: must have at most 100 names'
+      WHEN deliver IS NOT NULL THEN (
+        SELECT 'deliver: a target''s name has 1 to 64 of A-Z a-z 0-9 _ . -'
+        FROM unnest(deliver) AS target
+        WHERE (target ~ '^[A-Za-z0-9_.-]{1,64}$') IS NOT TRUE
+        LIMIT 1)
+    END);
   IF problem IS NOT NULL THEN PERFORM zipmodule.refuse(problem); END IF;
 END
 $$;
@@ -65,7 +73,8 @@ CREATE FUNCTION zipmodule.publish(series text, archive text, files jsonb,
                                   lane text DEFAULT NULL,
                                   quiet interval DEFAULT '0', max_wait interval DEFAULT '1 hour',
                                   on_missing text DEFAULT 'fail', level text DEFAULT NULL,
-                                  mode text DEFAULT 'replace', store text DEFAULT NULL)
+                                  mode text DEFAULT 'replace', store text DEFAULT NULL,
+                                  deliver text[] DEFAULT NULL)
 RETURNS TABLE (job_id bigint, revision bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -77,7 +86,7 @@ DECLARE
 BEGIN
   PERFORM zipmodule.check_arguments(publish.series, publish.archive, publish.metadata, publish.priority, publish.lane,
                                     publish.quiet, publish.max_wait, publish.on_missing, publish.level, publish.mode,
-                                    publish.store);
+                                    publish.store, publish.deliver);
   PERFORM zipmodule.check_files(publish.files, publish.mode);
   its_lane := coalesce(publish.lane, publish.series);
 
@@ -86,12 +95,12 @@ BEGIN
   -- Not ON CONFLICT DO UPDATE: all of the update is set up for every insert then, a sixth of a first publish.
   LOOP
     INSERT INTO zipmodule.job AS job (series, archive, files, metadata, on_missing, level, lane, priority, store,
-                                      published_at, pending_since, turn, window_at, due_at)
+                                      deliver, published_at, pending_since, turn, window_at, due_at)
     VALUES (publish.series, publish.archive,
             CASE publish.mode WHEN 'merge' THEN coalesce(zipmodule.merged_files('[]', publish.files), '[]')
                               ELSE publish.files END,
             publish.metadata, publish.on_missing, publish.level, its_lane,
-            publish.priority, publish.store, moment, moment, its_turn, moment,
+            publish.priority, publish.store, publish.deliver, moment, moment, its_turn, moment,
             moment + least(publish.quiet, publish.max_wait))
     ON CONFLICT ON CONSTRAINT job_name DO NOTHING
     RETURNING job.job_id, job.wanted_revision, jsonb_array_length(job.files) INTO job_id, revision, elements;
@@ -106,6 +115,7 @@ BEGIN
       lane = its_lane,
       priority = publish.priority,
       store = publish.store,
+      deliver = publish.deliver,
       published_at = moment,
       wanted_revision = job.wanted_revision + 1,
       cancelled_revision = 0,
@@ -165,7 +175,8 @@ SELECT job_id,
        on_missing,
        level,
        NULL::text AS mode,
-       store
+       store,
+       deliver
 FROM zipmodule.job;
 
 CREATE FUNCTION zipmodule.publication_insert() RETURNS trigger
@@ -181,7 +192,7 @@ BEGIN
   SELECT published.job_id, published.revision INTO NEW.job_id, NEW.revision
   FROM zipmodule.publish(NEW.series, NEW.archive, NEW.files, NEW.metadata, NEW.priority, NEW.lane, NEW.quiet,
                          NEW.max_wait, NEW.on_missing, NEW.level, NEW.mode,
-                         NEW.store) AS published;
+                         NEW.store, NEW.deliver) AS published;
   RETURN NEW;
 END
 $$;

@@ -20,12 +20,23 @@ BEGIN
 END
 $$;
 
--- Makes a failed, cancelled or waiting job due now, with all its attempts ahead. True if it was one.
+-- Makes a failed, cancelled or waiting job due now, with all its attempts ahead, and so its deliveries that wait for their next
+-- try. True if there was something to make due.
 CREATE FUNCTION zipmodule.retry(series text, archive text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment constant timestamptz := statement_timestamp();
+  deliveries boolean;
 BEGIN
+  UPDATE zipmodule.delivery
+  SET due_at = moment, attempts = 0
+  FROM zipmodule.job
+  WHERE job.series = retry.series COLLATE "C"
+    AND job.archive = retry.archive COLLATE "C"
+    AND delivery.build_id = job.build_id
+    AND delivery.delivered_at IS NULL AND delivery.retired_at IS NULL
+    AND delivery.due_at > moment;
+  deliveries := FOUND;
   UPDATE zipmodule.job
   SET cancelled_revision = 0,
       pending = true,
@@ -40,6 +51,6 @@ BEGIN
     AND ((NOT job.pending AND job.built_revision < job.wanted_revision)
          OR job.cancelled_revision = job.wanted_revision
          OR (job.pending AND job.due_at > moment AND (job.lease_until IS NULL OR job.lease_until < moment)));
-  RETURN FOUND;
+  RETURN FOUND OR deliveries;
 END
 $$;

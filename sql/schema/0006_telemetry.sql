@@ -51,6 +51,33 @@ FROM zipmodule.instance
 LEFT JOIN zipmodule.run ON run.run_id = instance.run_id
 WHERE instance.host IS NOT NULL;
 
+-- One row per build and target: what is where, and what is still to go there?
+CREATE VIEW zipmodule.delivery_status AS
+SELECT delivery.target,
+       delivery.series,
+       delivery.archive,
+       build.revision,
+       CASE
+         WHEN delivery.retired_at IS NOT NULL THEN 'retired'
+         WHEN delivery.delivered_at IS NOT NULL THEN 'delivered'
+         WHEN delivery.due_at > statement_timestamp() THEN 'waiting'
+         ELSE 'pending'
+       END AS state,
+       delivery.required,
+       delivery.created_at,
+       CASE WHEN delivery.delivered_at IS NULL AND delivery.retired_at IS NULL THEN delivery.due_at END AS due_at,
+       delivery.attempts,
+       delivery.delivered_at,
+       delivery.retired_at,
+       delivery.path,
+       delivery.bytes,
+       delivery.last_error_kind,
+       delivery.last_error,
+       delivery.instance,
+       delivery.job_id
+FROM zipmodule.delivery
+LEFT JOIN zipmodule.build ON build.build_id = delivery.build_id;
+
 -- Removes telemetry and runs that ended longer ago than `keep`, all at once. Returns how many rows of telemetry went. The
 -- newest run of each instance stays, however old: the next one has to know whether it ended by itself.
 CREATE FUNCTION zipmodule.prune(keep interval) RETURNS bigint
@@ -61,6 +88,7 @@ BEGIN
   IF keep IS NULL OR keep < '0' THEN PERFORM zipmodule.refuse('keep: must not be null or negative'); END IF;
   DELETE FROM zipmodule.telemetry WHERE finished_at < statement_timestamp() - keep;
   GET DIAGNOSTICS pruned = ROW_COUNT;
+  DELETE FROM zipmodule.delivery_telemetry WHERE finished_at < statement_timestamp() - keep;
   DELETE FROM zipmodule.run
   WHERE coalesce(finished_at, started_at) < statement_timestamp() - keep
     AND EXISTS (SELECT FROM zipmodule.run AS newer WHERE newer.instance = run.instance AND newer.run_id > run.run_id);

@@ -29,7 +29,7 @@ GRANT USAGE ON SCHEMA zipmodule TO zipmodule_publisher, zipmodule_worker, zipmod
 -- RETURNING job_id, revision asks for SELECT on these two columns; they tell nothing but numbers.
 GRANT INSERT, SELECT (job_id, revision) ON zipmodule.publication TO zipmodule_publisher;
 GRANT EXECUTE ON FUNCTION
-  zipmodule.publish(text, text, jsonb, jsonb, integer, text, interval, interval, text, text, text, text),
+  zipmodule.publish(text, text, jsonb, jsonb, integer, text, interval, interval, text, text, text, text, text[]),
   zipmodule.cancel(text, text),
   zipmodule.status(text, text)
 TO zipmodule_publisher;
@@ -38,7 +38,8 @@ GRANT SELECT ON zipmodule.schema_migration TO zipmodule_publisher;
 
 GRANT SELECT, UPDATE ON zipmodule.job TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.build TO zipmodule_worker;
-GRANT SELECT, INSERT ON zipmodule.telemetry TO zipmodule_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.delivery TO zipmodule_worker;
+GRANT SELECT, INSERT ON zipmodule.telemetry, zipmodule.delivery_telemetry TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE ON zipmodule.run, zipmodule.instance TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.lane_lease TO zipmodule_worker;
 GRANT SELECT, UPDATE ON zipmodule.lane_lock TO zipmodule_worker;
@@ -50,7 +51,7 @@ GRANT EXECUTE ON FUNCTION zipmodule.status(text, text) TO zipmodule_worker;
 -- job and build: `explain` and `status` tell what the views leave out.
 GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.job_facts, zipmodule.publication,
   zipmodule.telemetry, zipmodule.telemetry_daily, zipmodule.telemetry_slowest, zipmodule.run, zipmodule.job,
-  zipmodule.build, zipmodule.hosts
+  zipmodule.build, zipmodule.hosts, zipmodule.delivery_status, zipmodule.delivery_telemetry
 TO zipmodule_operator;
 GRANT EXECUTE ON FUNCTION
   zipmodule.retry(text, text),

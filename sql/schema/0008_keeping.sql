@@ -58,6 +58,20 @@ BEGIN
 END
 $$;
 
+-- Removes up to `most` attempts of deliveries that ended longer ago than `keep`; returns how many. Ids rise with time.
+CREATE FUNCTION zipmodule.prune_deliveries(keep interval, most integer) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  WITH part AS MATERIALIZED (
+    SELECT id, finished_at FROM zipmodule.delivery_telemetry ORDER BY id LIMIT prune_deliveries.most
+  ), gone AS (
+    DELETE FROM zipmodule.delivery_telemetry
+    USING part
+    WHERE delivery_telemetry.id = part.id AND part.finished_at < statement_timestamp() - prune_deliveries.keep
+    RETURNING 1
+  )
+  SELECT count(*) FROM gone
+$$;
+
 -- What keeps vacuum from removing this database's dead rows: open transactions, prepared ones, replication slots and the
 -- standbys that report what they read. Sees other people's sessions as far as the functions' owner may (pg_read_all_stats),
 -- and shows of them what is here and no query. `seconds` is null where there is no time to tell, only transactions.
@@ -111,6 +125,7 @@ REVOKE ALL ON TABLE zipmodule.upkeep FROM PUBLIC;
 REVOKE ALL ON FUNCTION
   zipmodule.prune_telemetry(interval, bigint, integer),
   zipmodule.prune_runs(interval, bigint, integer),
+  zipmodule.prune_deliveries(interval, integer),
   zipmodule.vacuum_holders(),
   zipmodule.sees_all_sessions()
 FROM PUBLIC;
@@ -119,6 +134,7 @@ GRANT SELECT ON zipmodule.upkeep TO zipmodule_operator;
 GRANT EXECUTE ON FUNCTION
   zipmodule.prune_telemetry(interval, bigint, integer),
   zipmodule.prune_runs(interval, bigint, integer),
+  zipmodule.prune_deliveries(interval, integer),
   zipmodule.vacuum_holders(),
   zipmodule.sees_all_sessions()
 TO zipmodule_worker, zipmodule_operator;

@@ -12,8 +12,8 @@
 #include <cerrno>
 #include <system_error>
 
-#include "archive/folder_sync.hpp"
 #include "base/error.hpp"
+#include "base/folders.hpp"
 
 namespace zipmodule::archive {
 namespace {
@@ -33,26 +33,6 @@ std::string random_id() {
   return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
-// mkdir -p. Adds the parents of new folders to `unsynced`: until those are synced, a crash may lose what is inside.
-void make_folder(const fs::path& folder, std::set<fs::path>& unsynced) {
-  int error = ::mkdir(folder.c_str(), 0755) == 0 ? 0 : errno;
-  if (error == ENOENT && folder != folder.root_path()) {
-    make_folder(folder.parent_path(), unsynced);
-    // Once more, and no oftener: below a symlink to a disk that is not mounted it fails for ever.
-    error = ::mkdir(folder.c_str(), 0755) == 0 ? 0 : errno;
-  }
-  if (error == EEXIST) return;
-  if (error != 0) throw store_error(error, "create folder " + folder.string());
-  // The web server reads it whatever cron's umask is.
-  if (::chmod(folder.c_str(), 0755) != 0) throw store_error(errno, "chmod " + folder.string());
-  unsynced.insert(folder.parent_path());
-}
-
-void sync_or_throw(const std::set<fs::path>& folders) {
-  const auto failed = sync_folders(folders);
-  if (!failed.empty()) throw failed.begin()->second;
-}
-
 std::int64_t mtime_of(const struct stat& s) noexcept {
   return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
 }
@@ -60,10 +40,6 @@ std::int64_t mtime_of(const struct stat& s) noexcept {
 bool plain_name(const std::string& name) noexcept {
   return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos &&
          name.find('\0') == std::string::npos;
-}
-
-void unlink_or_throw(const fs::path& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw store_error(errno, "remove " + path.string());
 }
 
 fs::directory_iterator list_folder(const fs::path& folder) {
@@ -77,6 +53,13 @@ fs::directory_iterator list_folder(const fs::path& folder) {
 
 std::string build_path(const std::string& build_id) {
   return fmt::format("builds/{}/{}{}", build_id.substr(0, 2), build_id, k_suffix);
+}
+
+std::string public_path(const std::string& series, const std::string& archive) {
+  if (!plain_name(series) || !plain_name(archive)) {
+    throw Error(ErrorKind::payload, fmt::format("series '{}' or archive '{}' can't be a file name", series, archive));
+  }
+  return fmt::format("public/{}/{}{}", series, archive, k_suffix);
 }
 
 TemporaryBuild::TemporaryBuild(const Store& store, std::string id, std::string path, Fd fd)
@@ -118,7 +101,7 @@ StoredFile TemporaryBuild::publish(const std::function<void(const std::string& p
     throw;
   }
   path_.clear();
-  sync_or_throw(unsynced);
+  sync_folders_or_throw(unsynced);
   return stored;
 }
 
@@ -127,7 +110,7 @@ Store::Store(fs::path root, std::uint64_t min_free_bytes, Folders folders)
   if (folders == Folders::expected) return;
   std::set<fs::path> unsynced;
   for (const char* folder : {"builds", "public", "tmp"}) make_folder(root_ / folder, unsynced);
-  sync_or_throw(unsynced);
+  sync_folders_or_throw(unsynced);
 }
 
 bool Store::has_marker() const {
@@ -142,7 +125,7 @@ void Store::write_marker() const {
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
   if (!fd) throw store_error(errno, "create " + path.string());
   fsync_or_throw(fd.get(), path);
-  sync_or_throw({root_});
+  sync_folders_or_throw({root_});
 }
 
 std::optional<FileLock> Store::try_lock() const { return FileLock::try_acquire(lock_path()); }
@@ -195,10 +178,7 @@ TemporaryBuild Store::create_temporary() const {
 }
 
 fs::path Store::link_path(const std::string& series, const std::string& archive) const {
-  if (!plain_name(series) || !plain_name(archive)) {
-    throw Error(ErrorKind::payload, fmt::format("series '{}' or archive '{}' can't be a file name", series, archive));
-  }
-  return root_ / "public" / series / (archive + std::string(k_suffix));
+  return root_ / public_path(series, archive);
 }
 
 std::optional<std::string> Store::link_target(const std::string& series, const std::string& archive) const {
@@ -217,18 +197,12 @@ std::set<fs::path> Store::rename_link(const Link& wanted) const {
   make_folder(link.parent_path(), unsynced);
   // Made in tmp/ and moved: a crash leaves nothing in public/ that a web server would show.
   const fs::path fresh = root_ / "tmp" / (random_id() + ".link");
-  const std::string target = "../../" + wanted.build_path;
-  if (::symlink(target.c_str(), fresh.c_str()) != 0) throw store_error(errno, "create link " + fresh.string());
-  if (::rename(fresh.c_str(), link.c_str()) != 0) {
-    const int saved = errno;
-    ::unlink(fresh.c_str());
-    throw store_error(saved, "switch link " + link.string());
-  }
+  switch_symlink("../../" + wanted.build_path, link, fresh);
   return unsynced;
 }
 
 void Store::switch_link(const std::string& series, const std::string& archive, const std::string& build) const {
-  sync_or_throw(rename_link({series, archive, build}));
+  sync_folders_or_throw(rename_link({series, archive, build}));
 }
 
 std::vector<std::optional<Error>> Store::switch_links(const std::vector<Link>& links) const {

@@ -154,6 +154,9 @@ class Store {
   mutable std::set<int> open_temporaries_;  // guarded by mutex_: descriptors, each taken out before it is closed
 };
 
+// "public/<series>/<archive>.zip", relative to the store. Throws Error{payload} for names that publish would not have let in.
+std::string public_path(const std::string& series, const std::string& archive);
+
 // "builds/ab/abcdef....zip"
 std::string build_path(const std::string& build_id);
 

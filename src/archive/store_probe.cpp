@@ -7,10 +7,10 @@
 #include <span>
 #include <string_view>
 
-#include "archive/folder_sync.hpp"
 #include "archive/store.hpp"
 #include "base/error.hpp"
 #include "base/fd.hpp"
+#include "base/folders.hpp"
 
 namespace zipmodule::archive {
 namespace {

@@ -16,6 +16,10 @@ Json to_json(const config::Config& config) {
       {"grace", duration_text(config.archives.grace)},
       {"min_free", size_text(config.archives.min_free_bytes)},
   };
+  document["archives"]["deliver"] = Json::object();
+  for (const auto& [name, target] : config.archives.deliver) {
+    document["archives"]["deliver"][name] = {{"url", to_string(target.place)}, {"required", target.required}};
+  }
   document["run"] = {
       {"lock_file", config.run.lock_file.string()},
       {"lock_busy_exit", config.run.lock_busy_exit},

@@ -30,6 +30,7 @@ struct Archives {
   std::string store;  // the jobs published for this store are built here, beside those for none
   std::chrono::seconds grace{std::chrono::hours(24)};
   std::uint64_t min_free_bytes = std::uint64_t{1} << 30;
+  std::map<std::string, Target> deliver{};  // by name
 
   bool operator==(const Archives&) const = default;
 };

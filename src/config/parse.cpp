@@ -7,6 +7,7 @@
 #include <optional>
 #include <system_error>
 
+#include "config/read_place.hpp"
 #include "config/section.hpp"
 
 namespace zipmodule::config {
@@ -32,12 +33,8 @@ constexpr seconds k_least_keep{std::chrono::hours(24)};
 constexpr unsigned k_least_auto_workers = 2;
 constexpr unsigned k_most_auto_workers = 16;
 
-// sshd takes ten at once that have not logged in yet, of all its clients, as Debian has it.
-constexpr unsigned k_most_sessions = 64;
-// libssh2 gives up waiting for an answer by itself then (LIBSSH2_READ_TIMEOUT); the same for all hosts.
-constexpr seconds k_most_timeout{60};
-
-bool valid_root_name(const std::string& name) {
+// Of a root or a target.
+bool valid_place_name(const std::string& name) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
            c == '-';
@@ -53,91 +50,17 @@ void read_database(Section section, Database& to) {
 // Where the roots and the store were named, for what can only be judged when both are known.
 struct Places {
   std::map<std::string, int> root_lines;
+  std::map<std::string, int> target_lines;
   int archives_line = 0;
 };
-
-// The problem, where there is one, told of the root.
-template <class Parsed>
-std::optional<Place> parsed_or_told(Section& roots, const Section::Entry& entry, const std::string& problem,
-                                    const Parsed& place) {
-  if (problem.empty()) return place;
-  roots.problem_at(entry.line, entry.key, problem);
-  return std::nullopt;
-}
-
-void read_line(Section& section, unsigned& sessions, seconds& timeout) {
-  section.count("sessions", sessions, 1U, k_most_sessions);
-  section.duration("timeout", timeout, seconds(1));
-  if (timeout > k_most_timeout) {
-    section.problem_at(section.line_of("timeout"), "timeout", "must be at most 60s");
-  }
-}
-
-// A root by its URL; `section`, where it has one, says how to talk to that host.
-std::optional<Place> read_url(Section& roots, const Section::Entry& entry, const std::string& url, Section* section) {
-  if (url.starts_with("https://")) {
-    HttpsPlace place;
-    if (section != nullptr) {
-      section->absolute_path("ca", place.ca);
-      read_line(*section, place.sessions, place.timeout);
-    }
-    const std::string problem = parse_https_url(url, place);
-    return parsed_or_told(roots, entry, problem, place);
-  }
-  SftpPlace place;
-  if (section != nullptr) {
-    section->absolute_path("key", place.key);
-    section->absolute_path("known_hosts", place.known_hosts);
-    read_line(*section, place.sessions, place.timeout);
-  }
-  const std::string problem = parse_sftp_url(url, place);
-  return parsed_or_told(roots, entry, problem, place);
-}
-
-bool is_remote(const std::string& url) { return url.starts_with("sftp://") || url.starts_with("https://"); }
-
-// `url: sftp://...`, with how to log in there.
-std::optional<Place> read_remote_root(Section& roots, const Section::Entry& entry) {
-  Section section = roots.section(entry.key);
-  std::string url;
-  section.text("url", url);
-  std::optional<Place> place;
-  if (is_remote(url)) {
-    place = read_url(roots, entry, url, &section);
-  } else if (url.empty()) {
-    section.missing("url", "name the folder to read from, such as sftp://user@host/folder");
-  } else {
-    section.problem_at(section.line_of("url"), "url",
-                       "must begin with sftp:// or https://; a folder of this host is written by itself");
-  }
-  if (!is_remote(url)) {  // the other keys of such a mapping, for what is told of them
-    HttpsPlace web;
-    SftpPlace host;
-    for (const auto& [key, path] : {std::pair{"key", &host.key}, {"known_hosts", &host.known_hosts}, {"ca", &web.ca}}) {
-      section.absolute_path(key, *path);
-    }
-    read_line(section, host.sessions, host.timeout);
-  }
-  section.finish();
-  return place;
-}
-
-std::optional<Place> read_root(Section& roots, const Section::Entry& entry) {
-  if (entry.value.IsMap()) return read_remote_root(roots, entry);
-  if (entry.value.IsScalar() && is_remote(entry.value.Scalar())) {
-    return read_url(roots, entry, entry.value.Scalar(), nullptr);
-  }
-  if (auto path = roots.path_of(entry)) return *path;
-  return std::nullopt;
-}
 
 void read_content(Section section, Content& to, Places& places) {
   Section roots = section.section("roots");
   for (const auto& entry : roots.entries()) {
-    if (!valid_root_name(entry.key)) {
+    if (!valid_place_name(entry.key)) {
       roots.problem_at(entry.line, entry.key, "a root's name has 1 to 64 letters, digits, '_', '.' or '-'");
     }
-    if (auto place = read_root(roots, entry)) {
+    if (auto place = read_place(roots, entry)) {
       to.roots[entry.key] = std::move(*place);
       places.root_lines[entry.key] = entry.line;
     }
@@ -148,6 +71,18 @@ void read_content(Section section, Content& to, Places& places) {
   section.finish();
 }
 
+void read_deliver(Section targets, Archives& to, Places& places) {
+  for (const auto& entry : targets.entries()) {
+    if (!valid_place_name(entry.key)) {
+      targets.problem_at(entry.line, entry.key, "a target's name has 1 to 64 letters, digits, '_', '.' or '-'");
+    }
+    if (auto target = read_target(targets, entry)) {
+      to.deliver[entry.key] = std::move(*target);
+      places.target_lines[entry.key] = entry.line;
+    }
+  }
+}
+
 void read_archives(Section section, Archives& to, Places& places) {
   section.absolute_path("root", to.root);
   if (!section.has("root")) section.missing("root", "name the folder to build archives in, such as /srv/archives");
@@ -155,6 +90,7 @@ void read_archives(Section section, Archives& to, Places& places) {
   section.text("store", to.store);
   section.duration("grace", to.grace, seconds(0));
   section.size("min_free", to.min_free_bytes, 0);
+  read_deliver(section.section("deliver"), to, places);
   section.finish();
 }
 
@@ -273,6 +209,33 @@ void check_apart(Findings& findings, const Config& config, const Places& places)
   }
 }
 
+// The same of folders that archives are delivered to; two targets in one folder would remove each other's.
+void check_targets_apart(Findings& findings, const Config& config, const Places& places) {
+  std::vector<std::pair<std::string, fs::path>> others;
+  if (!config.archives.root.empty()) others.emplace_back("archives.root", resolved(config.archives.root));
+  for (const auto& [name, place] : config.content.roots) {
+    if (const auto* path = std::get_if<fs::path>(&place)) others.emplace_back("content.roots." + name, resolved(*path));
+  }
+  std::map<std::string, std::string> seen;
+  for (const auto& [name, target] : config.archives.deliver) {
+    const auto told = [&](const std::string& what) {
+      findings.problem(places.target_lines.at(name), fmt::format("archives.deliver.{}: {}", name, what));
+    };
+    const auto [same, fresh] = seen.emplace(to_string(target.place), name);
+    if (!fresh) told(fmt::format("is the place of archives.deliver.{} already", same->second));
+    const auto* path = std::get_if<fs::path>(&target.place);
+    if (path == nullptr) continue;
+    const fs::path folder = resolved(*path);
+    for (const auto& [what, other] : others) {
+      if (contains(other, folder) || contains(folder, other)) {
+        told(
+            fmt::format("{} and {} ({}) lie inside each other; keep them apart", path->string(), what, other.string()));
+      }
+    }
+    others.emplace_back("archives.deliver." + name, folder);
+  }
+}
+
 // The one document of the file; nullopt after reporting why there is none.
 std::optional<YAML::Node> read_document(Findings& findings, const std::string& yaml) {
   try {
@@ -307,6 +270,7 @@ ParsedConfig parse(const std::string& yaml, const std::string& file, const Machi
     read_log(top.section("log"), config.log);
     top.finish();
     check_apart(findings, config, places);
+    check_targets_apart(findings, config, places);
   }
   return {std::move(config), findings.problems(), findings.keys()};
 }

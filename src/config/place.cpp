@@ -40,6 +40,9 @@ std::string url_of(const SftpPlace& place) {
 std::string to_string(const Place& place) {
   if (const auto* folder = std::get_if<std::filesystem::path>(&place)) return folder->string();
   if (const auto* https = std::get_if<HttpsPlace>(&place)) return https->url;
+  if (const auto* s3 = std::get_if<S3Place>(&place)) {
+    return fmt::format("s3://{}{}{}", s3->bucket, s3->prefix.empty() ? "" : "/", s3->prefix);
+  }
   return url_of(std::get<SftpPlace>(place));
 }
 
@@ -53,6 +56,48 @@ std::string parse_https_url(std::string_view url, HttpsPlace& to) {
   if (!valid_port(authority)) return "has a port that is not a number from 1 to 65535";
   if (url.find_first_of("?#") != std::string_view::npos) return "must not have a '?' or '#': a path is put behind it";
   to.url = url;
+  return {};
+}
+
+std::string parse_s3_url(std::string_view url, S3Place& to) {
+  constexpr std::string_view k_s3 = "s3://";
+  if (!is_plain(url)) return k_not_plain;
+  url.remove_prefix(k_s3.size());
+  while (url.ends_with('/')) url.remove_suffix(1);
+  const auto slash = url.find('/');
+  const std::string_view bucket = url.substr(0, slash);
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_';
+  };
+  if (bucket.find('@') != std::string_view::npos) {
+    return "must not hold a key: credentials come from the environment or the shared file; change that one";
+  }
+  if (bucket.empty() || bucket.size() > 255 || !std::all_of(bucket.begin(), bucket.end(), allowed)) {
+    return "names no bucket: s3://bucket/prefix";
+  }
+  const std::string_view prefix = slash == std::string_view::npos ? std::string_view() : url.substr(slash + 1);
+  const std::string components = fmt::format("/{}/", prefix);
+  for (const char* odd : {"//", "/./", "/../"}) {
+    if (!prefix.empty() && components.find(odd) != std::string::npos)
+      return "has an empty or dotted part in its prefix";
+  }
+  if (prefix.find_first_of("?#%") != std::string_view::npos) return "must not have a '?', '#' or '%'";
+  to.bucket = bucket;
+  to.prefix = prefix;
+  return {};
+}
+
+std::string endpoint_problem(std::string_view url) {
+  const std::string_view scheme = url.starts_with("https://") ? "https://" : "http://";
+  if (!url.starts_with(scheme)) return "must be an address such as https://s3.example.org";
+  const std::string_view authority = url.substr(scheme.size());
+  if (!is_plain(url)) return k_not_plain;
+  if (authority.find('@') != std::string_view::npos) return "must not hold a login";
+  if (authority.empty() || authority.find_first_of("/?#") != std::string_view::npos) {
+    return "must be a scheme and a host alone, such as https://s3.example.org";
+  }
+  if (!valid_port(authority)) return "has a port that is not a number from 1 to 65535";
   return {};
 }
 

@@ -33,7 +33,32 @@ struct HttpsPlace {
   bool operator==(const HttpsPlace&) const = default;
 };
 
-using Place = std::variant<std::filesystem::path, SftpPlace, HttpsPlace>;
+// A bucket, or what in it has a common prefix.
+struct S3Place {
+  std::string bucket;
+  std::string prefix;                 // without '/' at either end; may be empty
+  std::string endpoint;               // http[s]://host[:port]; empty: Amazon's
+  std::string region;                 // empty: as the AWS command line finds it
+  std::string style = "auto";         // auto: path with an endpoint, virtual without; path, virtual
+  std::string profile;                // of the shared files; empty: as the AWS command line finds it
+  std::filesystem::path credentials;  // the shared file; empty: likewise
+  std::filesystem::path ca;           // certificates that are trusted; empty: the system's
+  unsigned sessions = 8;              // connections at once, at most
+  std::chrono::seconds timeout{30};
+
+  bool operator==(const S3Place&) const = default;
+};
+
+using Place = std::variant<std::filesystem::path, SftpPlace, HttpsPlace, S3Place>;
+
+// Where finished archives are delivered.
+struct Target {
+  Place place;             // no HttpsPlace
+  bool required = false;   // a job is not done before its archive is there
+  bool read_back = false;  // SFTP: what was sent is read again and compared
+
+  bool operator==(const Target&) const = default;
+};
 
 // A path, or the URL.
 std::string to_string(const Place& place);
@@ -43,5 +68,9 @@ std::string to_string(const Place& place);
 std::string parse_sftp_url(std::string_view url, SftpPlace& to);
 // The same of https://host[:port][/path].
 std::string parse_https_url(std::string_view url, HttpsPlace& to);
+// The same of s3://bucket[/prefix].
+std::string parse_s3_url(std::string_view url, S3Place& to);
+// What is wrong with the address of an S3 server; empty: nothing.
+std::string endpoint_problem(std::string_view url);
 
 }  // namespace zipmodule::config

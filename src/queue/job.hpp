@@ -38,6 +38,7 @@ struct ClaimedJob {
   std::int64_t built_revision = 0;     // 0: nothing built. Equal to lease.revision: built, but maybe not linked
   std::optional<BuildRecord> current;  // the build of built_revision
   std::string elsewhere;               // the instance in whose store that is, where it is not the claimer's
+  std::vector<std::string> deliver{};  // the targets that it names; none: all that its builder has, or none at all
 };
 
 enum class Outcome { done, failed, retry, lost, skipped, cancelled };

@@ -16,6 +16,7 @@ struct PublishOption {
   const char* type;
 };
 constexpr auto k_options = std::to_array<PublishOption>({
+    {"deliver", "text[]"},
     {"lane", "text"},
     {"level", "text"},
     {"max_wait", "interval"},

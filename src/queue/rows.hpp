@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <sstream>
 #include <string>
 
 #include "queue/connection_impl.hpp"
@@ -37,6 +38,8 @@ inline ClaimedJob claimed_job_of(const pqxx::row& row) {
   job.files_json = row["files"].c_str();
   job.metadata_json = row["metadata"].c_str();
   job.on_missing = row["on_missing"].c_str();
+  std::istringstream targets(text_or_empty(row["deliver"]));
+  for (std::string target; std::getline(targets, target, ',');) job.deliver.push_back(target);
   if (!row["level"].is_null()) job.level = row["level"].c_str();
   job.attempt = row["attempt"].as<int>();
   job.built_revision = row["built_revision"].as<std::int64_t>();

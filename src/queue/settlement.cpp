@@ -14,6 +14,18 @@ struct Ended {
   bool held;
 };
 
+std::vector<const Item*> held_items(const std::vector<Item>& batch, const std::vector<Ended>& ended) {
+  std::unordered_set<std::size_t> held;
+  for (const Ended& one : ended) {
+    if (one.held) held.insert(one.i);
+  }
+  std::vector<const Item*> items;
+  for (const Item& item : batch) {
+    if (held.contains(item.i)) items.push_back(&item);
+  }
+  return items;
+}
+
 // The jobs of the batch are locked by the transaction, which makes this statement's snapshot show their last state.
 std::vector<Ended> end_locked(pqxx::work& transaction, const std::vector<Item>& batch, const Ending& ending,
                               const std::optional<Recorder>& recorder) {
@@ -26,6 +38,7 @@ std::vector<Ended> end_locked(pqxx::work& transaction, const std::vector<Item>& 
   for (const auto& row : query(transaction, statement.c_str(), items, ending.beside, told.run_id, told.host)) {
     ended.push_back({row[0].as<std::size_t>(), row[1].as<bool>()});
   }
+  if (ending.then) ending.then(transaction, held_items(batch, ended));
   return ended;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@ namespace zipmodule::queue {
 struct Ending {
   const char* sql;
   std::string beside;
+  // Called behind it, in its transaction, with the items that were held. May be empty.
+  std::function<void(pqxx::work&, const std::vector<const Item*>&)> then{};
 };
 
 // Where telemetry rows come from.

@@ -50,6 +50,18 @@ std::uint64_t Upkeep::prune_telemetry(std::chrono::seconds keep, std::size_t bat
   return prune(sql::prune_telemetry, keep, batch, go_on);
 }
 
+std::uint64_t Upkeep::prune_deliveries(std::chrono::seconds keep, std::size_t batch,
+                                       const std::function<bool()>& go_on) {
+  std::uint64_t pruned = 0;
+  while (go_on()) {
+    const auto row = ask(*connection_, patience_, sql::prune_deliveries, keep.count(), batch)[0];
+    const auto went = row[0].as<std::uint64_t>();
+    pruned += went;
+    if (went < batch) break;
+  }
+  return pruned;
+}
+
 std::uint64_t Upkeep::prune_runs(std::chrono::seconds keep, std::size_t batch, const std::function<bool()>& go_on) {
   return prune(sql::prune_runs, keep, batch, go_on);
 }

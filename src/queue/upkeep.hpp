@@ -54,9 +54,10 @@ class Upkeep {
   // `interval`.
   bool begin(std::chrono::seconds interval);
 
-  // Removes attempts, or runs, that ended longer ago than `keep`, oldest first, at most `batch` rows to a transaction of its
+  // Removes attempts, those of deliveries, or runs, that ended longer ago than `keep`, oldest first, at most `batch` rows to a transaction of its
   // own. Before each of them `go_on` is asked. Returns how many went. The newest run of each instance stays.
   std::uint64_t prune_telemetry(std::chrono::seconds keep, std::size_t batch, const std::function<bool()>& go_on);
+  std::uint64_t prune_deliveries(std::chrono::seconds keep, std::size_t batch, const std::function<bool()>& go_on);
   std::uint64_t prune_runs(std::chrono::seconds keep, std::size_t batch, const std::function<bool()>& go_on);
 
   // `host`: whose runs count; all where empty.

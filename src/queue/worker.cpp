@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "queue/claimer.hpp"
 #include "queue/connection_impl.hpp"
+#include "queue/deliveries_impl.hpp"
 #include "queue/item.hpp"
 #include "queue/rows.hpp"
 #include "queue/settlement.hpp"
@@ -35,9 +36,12 @@ Worker::Worker(WorkerOptions options)
 Worker::~Worker() = default;
 
 Worker::Begun Worker::begin_run(int pid, const std::string& version) {
-  const auto row = connection_->run(sql::begin_run, options_.host, options_.instance, pid, version, options_.store,
-                                    options_.lease.count())[0];
-  return {row[0].as<std::int64_t>(), row[1].as<bool>()};
+  return connection_->transact([&](pqxx::work& transaction) -> Begun {
+    const auto row = query(transaction, sql::begin_run, options_.host, options_.instance, pid, version, options_.store,
+                           options_.lease.count())[0];
+    note_targets(transaction, options_.instance, options_.targets, text_or_empty(row[2]));
+    return {row[0].as<std::int64_t>(), row[1].as<bool>()};
+  });
 }
 
 void Worker::finish_run(std::int64_t run_id, const RunSummary& summary) {
@@ -113,8 +117,15 @@ std::vector<bool> Worker::answer(Settled settled) {
 }
 
 std::vector<bool> Worker::commit(std::int64_t run_id, const std::vector<Completion>& completions) {
-  return answer(
-      settle(*connection_, items_of(completions), {sql::commit, options_.instance}, Recorder{run_id, options_.host}));
+  Ending ending{sql::commit, options_.instance};
+  if (!options_.targets.empty()) {
+    ending.then = [&](pqxx::work& transaction, const std::vector<const Item*>& built) {
+      std::vector<std::string> builds;
+      for (const Item* item : built) builds.push_back(item->build->build_id);
+      note_deliveries(transaction, &builds, options_.instance, options_.targets);
+    };
+  }
+  return answer(settle(*connection_, items_of(completions), ending, Recorder{run_id, options_.host}));
 }
 
 std::vector<bool> Worker::release(const std::vector<Lease>& leases) {

@@ -21,11 +21,20 @@ namespace zipmodule::queue {
 class Claimer;   // src/queue only
 struct Settled;  // src/queue only
 
+// A target of deliveries, as far as the queue has to know it.
+struct DeliveryTarget {
+  std::string name;
+  bool required = false;  // a job is not done before its build is there
+
+  bool operator==(const DeliveryTarget&) const = default;
+};
+
 struct WorkerOptions {
   ConnectionOptions connection;
-  std::string host;       // for telemetry and messages
-  std::string instance;   // host and store: the lock holder of one archive store on one host
-  std::string store;      // builds the jobs published for this store, and those for none
+  std::string host;                     // for telemetry and messages
+  std::string instance;                 // host and store: the lock holder of one archive store on one host
+  std::string store;                    // builds the jobs published for this store, and those for none
+  std::vector<DeliveryTarget> targets;  // to which what it builds is delivered
   unsigned lane_max = 0;  // most jobs of a lane that run at once, over all hosts that have it set; 0: no limit
   std::chrono::seconds lease{60};
   int max_attempts = 5;
@@ -61,7 +70,7 @@ class Worker {
   explicit Worker(WorkerOptions options);  // does not connect yet
   ~Worker();
 
-  // Inserts the run row; returns its id. `previous_clean`: whether this instance's last run ended by itself.
+  // Inserts the run row; returns its id. Has older builds delivered too where the targets are others than the last run's. `previous_clean`: whether this instance's last run ended by itself.
   struct Begun {
     std::int64_t run_id = 0;
     bool previous_clean = true;
@@ -91,7 +100,8 @@ class Worker {
   // publisher: a job that an uncommitted publish has locked is answered held, and extended by a later call.
   std::vector<LeaseState> extend(const std::vector<LeaseProgress>& leases);
 
-  // Marks the revisions built, inserts build and telemetry rows and retires the builds they replace, in one transaction.
+  // Marks the revisions built, inserts build and telemetry rows and retires the builds they replace, in one transaction, and
+  // notes where the new ones are to be delivered.
   // answer[i] is false where the lease was lost or the job cancelled: nothing of it was stored then, except a telemetry
   // row (outcome lost or cancelled) if there was none for that token. After an Error{database} the fate of the commit is
   // unknown: call again with the same arguments; what was stored before is recognised by its build_id and answered true.

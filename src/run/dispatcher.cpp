@@ -46,7 +46,8 @@ Dispatcher::Dispatcher(const config::Config& config, Site& site, queue::Worker& 
                  leases_.stop_all(StopReason::run_stopped);
                  arrived_.notify_all();
                }),
-      lookout_(config, worker, patience_, [this] { wake(); }) {
+      lookout_(config, worker, patience_, [this] { wake(); }),
+      deliverer_(config, site.store(), run_id, stop_, [this] { wake(); }) {
   for (unsigned i = 0; i < config.run.workers; ++i) workers_.emplace_back([this] { work_loop(); });
 }
 
@@ -56,7 +57,7 @@ Dispatcher::~Dispatcher() {
 }
 
 Tally Dispatcher::tally() const {
-  return {claimed_, settler_.done(), settler_.failed(), settler_.disk_trouble(), out_of_time_};
+  return {claimed_, settler_.done(), settler_.failed(), settler_.disk_trouble(), out_of_time_, deliverer_.failed()};
 }
 
 void Dispatcher::wake() {
@@ -135,7 +136,7 @@ void Dispatcher::note_build_time(const AttemptResult& result) {
 
 std::chrono::milliseconds Dispatcher::time_to_look_again() {
   double most = seconds(config_.run.max_runtime) - runtime_.seconds();
-  if (in_flight_ == 0) most = std::min(most, seconds(config_.run.linger) - dry_.seconds());
+  if (in_flight_ == 0 && !deliverer_.busy()) most = std::min(most, seconds(config_.run.linger) - dry_.seconds());
   return lookout_.pause(most);
 }
 
@@ -146,18 +147,23 @@ void Dispatcher::run() {
     if (allowed) lookout_.note_listening();
     if (allowed && claim_more()) dry_ = Stopwatch();
     if (in_flight_ == 0) {
-      if (!allowed) break;
-      if (dry_.seconds() >= seconds(config_.run.linger)) return;
+      if (!allowed) {
+        out_of_time_ = !stop_.stop_requested();
+        break;
+      }
+      if (dry_.seconds() >= seconds(config_.run.linger) && !deliverer_.busy()) break;
     }
     // With a worker free, a publish that comes while others build is not left waiting for them.
     const bool look_again = allowed && wanted_claims() > 0;
     Results results = wait_for_results(look_again ? std::optional(time_to_look_again()) : std::nullopt);
     in_flight_ -= results.size();
+    const bool any = !results.empty();
     postponed_ = settler_.settle(std::move(results));
     in_flight_ += postponed_.size();
+    if (any) deliverer_.look();
     if (!allowed) require_progress();
   }
-  out_of_time_ = !stop_.stop_requested();
+  deliverer_.close();
 }
 
 void Dispatcher::require_progress() {

@@ -1,6 +1,7 @@
 // The middle of a run: claims jobs, hands them to the workers, and commits what they bring back.
 //
 //   claim -> [workers: attempt_job] -> results -> commit -> link -> release
+//                                             |          \-> deliver (deliverer.hpp)
 //                                             \-> fail / give back
 #pragma once
 
@@ -18,6 +19,7 @@
 
 #include "base/bounded_queue.hpp"
 #include "queue/worker.hpp"
+#include "run/deliverer.hpp"
 #include "run/job.hpp"
 #include "run/leases.hpp"
 #include "run/lookout.hpp"
@@ -30,9 +32,10 @@ namespace zipmodule::run {
 struct Tally {
   std::uint64_t claimed = 0;
   std::uint64_t done = 0;
-  std::uint64_t failed = 0;   // attempts that ended in trouble of the job's own
-  bool disk_trouble = false;  // the store could not take a build
-  bool out_of_time = false;   // max_runtime ended the claiming
+  std::uint64_t failed = 0;       // attempts that ended in trouble of the job's own
+  bool disk_trouble = false;      // the store could not take a build
+  bool out_of_time = false;       // max_runtime ended the claiming
+  std::uint64_t undelivered = 0;  // attempts to deliver that failed
 };
 
 // The calling thread of run() owns the connection and all of the queue's statements except the heartbeat's.
@@ -43,7 +46,7 @@ class Dispatcher {
              std::stop_token stop);
   ~Dispatcher();
 
-  // Until nothing is due (and run.linger is over), run.max_runtime nears, or the stop. Throws Error{database} when the
+  // Until nothing is due (and run.linger is over) and all is delivered, run.max_runtime nears, or the stop. Throws Error{database} when the
   // database stayed away until no lease was left; the builds are ended then.
   void run();
 
@@ -93,8 +96,9 @@ class Dispatcher {
   bool woken_ = false;  // something was published, or the listener's state changed
 
   std::stop_callback<std::function<void()>> on_stop_;
-  std::vector<std::jthread> workers_;  // with the lookout's listener last: joined before the rest goes
+  std::vector<std::jthread> workers_;  // with the lookout's and the deliverer's last: joined before the rest goes
   Lookout lookout_;
+  Deliverer deliverer_;
 };
 
 }  // namespace zipmodule::run

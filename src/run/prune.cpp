@@ -25,6 +25,7 @@ constexpr double k_most_seconds = 30;
 Pruned prune_tables(queue::Upkeep& upkeep, const config::Keep& keep, const std::function<bool()>& go_on) {
   Pruned pruned;
   pruned.telemetry = upkeep.prune_telemetry(keep.telemetry, k_batch, go_on);
+  pruned.telemetry += upkeep.prune_deliveries(keep.telemetry, k_batch, go_on);
   pruned.runs = upkeep.prune_runs(keep.runs, k_batch, go_on);
   return pruned;
 }

@@ -42,7 +42,7 @@ std::string status_text(const Dispatcher& dispatcher, const Leases& leases) {
 
 std::string outcome_of(const Tally& tally, const std::stop_token& stop) {
   if (stop.stop_requested()) return "stopped";
-  if (tally.failed > 0 || tally.disk_trouble) return "failed";
+  if (tally.failed > 0 || tally.undelivered > 0 || tally.disk_trouble) return "failed";
   return tally.out_of_time ? "timeout" : "done";
 }
 
@@ -50,7 +50,7 @@ std::string outcome_of(const Error& error) { return error.kind() == ErrorKind::d
 
 int exit_code_of(const Tally& tally) {
   if (tally.disk_trouble) return traits_of(ErrorKind::store_unwritable).exit_code;
-  return tally.failed > 0 ? 1 : 0;
+  return tally.failed > 0 || tally.undelivered > 0 ? 1 : 0;
 }
 
 // Everything between the run row and its end.

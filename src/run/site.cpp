@@ -6,7 +6,9 @@
 #include "base/log.hpp"
 #include "storage/https_root.hpp"
 #include "storage/local_root.hpp"
+#include "storage/local_target.hpp"
 #include "storage/sftp_root.hpp"
+#include "storage/sftp_target.hpp"
 
 namespace zipmodule::run {
 
@@ -53,6 +55,13 @@ std::unique_ptr<const storage::Root> open_root(const config::Config& config, con
   return std::make_unique<storage::LocalRoot>(name, std::get<std::filesystem::path>(place), config.archives.root);
 }
 
+std::unique_ptr<storage::Target> open_target(const std::string& name, const config::Target& target) {
+  if (const auto* sftp = std::get_if<config::SftpPlace>(&target.place)) {
+    return std::make_unique<storage::SftpTarget>(name, sftp_options(*sftp), sftp->folder, target.read_back);
+  }
+  return std::make_unique<storage::LocalTarget>(name, std::get<std::filesystem::path>(target.place));
+}
+
 archive::Roots open_roots(const config::Config& config, std::vector<Error>* problems) {
   archive::Roots roots;
   for (const auto& [name, place] : config.content.roots) {
@@ -90,6 +99,7 @@ queue::WorkerOptions worker_options(const config::Config& config) {
   options.host = config.run.host;
   options.instance = fmt::format("{}:{}", config.run.host, unresolved ? config.archives.root.string() : root.string());
   options.store = config.archives.store;
+  for (const auto& [name, target] : config.archives.deliver) options.targets.push_back({name, target.required});
   options.lane_max = config.run.lane_max;
   options.lease = config.run.lease;
   options.max_attempts = config.run.max_attempts;

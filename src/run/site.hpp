@@ -10,11 +10,14 @@
 #include "base/thread_pool.hpp"
 #include "config/config.hpp"
 #include "queue/worker.hpp"
+#include "storage/target.hpp"
 
 namespace zipmodule::run {
 
 std::unique_ptr<const storage::Root> open_root(const config::Config& config, const std::string& name,
                                                const config::Place& place);
+
+std::unique_ptr<storage::Target> open_target(const std::string& name, const config::Target& target);
 
 // Content roots that can be opened; with `problems` those that can't are collected there instead of thrown, so that jobs
 // which don't need them go on.

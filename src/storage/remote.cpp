@@ -1,6 +1,8 @@
 #include "storage/remote.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 
 #include <array>
@@ -20,6 +22,28 @@ std::uint64_t hash_of(const std::string& text) {
 std::string join(const std::string& parent, const std::string& child) {
   if (parent.empty() || child.empty()) return parent + child;
   return parent.back() == '/' ? parent + child : parent + '/' + child;
+}
+
+std::string partial_name(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const auto begin = slash == std::string::npos ? 0 : slash + 1;
+  return fmt::format("{}.{}.part", path.substr(0, begin), path.substr(begin));
+}
+
+std::string probe_name() {
+  std::array<unsigned char, 8> bytes{};
+  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
+    throw Error(ErrorKind::internal, "the system's random numbers are not available");
+  }
+  return fmt::format(".zipmodule.check.{:02x}", fmt::join(bytes, ""));
+}
+
+std::string seen_from(const std::string& link, const std::string& path) {
+  std::string text;
+  for (const char c : link) {
+    if (c == '/') text += "../";
+  }
+  return text + path;
 }
 
 Error stopped_waiting() { return {ErrorKind::stopped, "waiting for a host was stopped"}; }
@@ -45,9 +69,11 @@ Error to_target_error(const std::string& name, const Error& error) {
     default:
       break;
   }
+  const bool of_store = error.kind() == ErrorKind::disk_full || error.kind() == ErrorKind::store_unwritable;
   const std::string prefix = fmt::format("target {}: ", name);
   const std::string_view words = error.what();
-  return {kind, words.starts_with(prefix) ? std::string(words) : prefix + std::string(words), error.hint()};
+  return {kind, words.starts_with(prefix) ? std::string(words) : prefix + std::string(words),
+          of_store ? "look at its space and rights" : error.hint()};
 }
 
 }  // namespace zipmodule::storage

@@ -17,6 +17,15 @@ inline constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
 // Two paths, either of which may be empty, with one '/' between them.
 std::string join(const std::string& parent, const std::string& child);
 
+// Where a file is written before it is whole: a hidden name beside it, "builds/ab/.abcdef.zip.part".
+std::string partial_name(const std::string& path);
+
+// The name of the small file that a probe writes and removes: ".zipmodule.check.", and something that nobody else has.
+std::string probe_name();
+
+// What `link` leads to, seen from where it stands: "../../builds/ab/abcdef.zip" for public/<series>/<archive>.zip.
+std::string seen_from(const std::string& link, const std::string& path);
+
 // Error{stopped}
 Error stopped_waiting();
 

@@ -9,6 +9,9 @@
 namespace zipmodule::storage {
 
 struct SftpOptions {
+  std::string what = "source";  // or "target": what messages are about
+  bool writes() const { return what == "target"; }
+
   std::string host;
   unsigned port = 22;
   std::string user;

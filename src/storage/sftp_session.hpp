@@ -62,6 +62,27 @@ class SftpSession {
   std::size_t read(std::uint64_t offset, std::span<std::byte> buffer, const std::string& name,
                    FileStatus* after = nullptr);
 
+  // Opens a file to be written from `offset` on; from 0, whatever was in it goes. It stays open until finish_writing().
+  void open_to_write(const std::string& path, std::uint64_t offset, const std::string& name);
+  // Writes the bytes from `acknowledged` to `end`, which `bytes(offset, buffer)` puts into the buffer, many ahead of what the
+  // host has acknowledged. That is counted in `acknowledged`, also where it throws.
+  using Bytes = std::function<void(std::uint64_t, std::span<std::byte>)>;
+  void write(std::uint64_t& acknowledged, std::uint64_t end, const Bytes& bytes, const std::string& name);
+  // Has the host put it on its disk, where it knows how to (fsync@openssh.com), and closes it.
+  void finish_writing(const std::string& name);
+
+  // False where there is something of that name, or no folder to make it in.
+  bool make_folder(const std::string& path, const std::string& name);
+  // In one step where libssh2 knows posix-rename@openssh.com (1.11); else what was there is removed before.
+  void rename(const std::string& from, const std::string& to, const std::string& name);
+  void unlink(const std::string& path, const std::string& name);  // no error where there is nothing
+  // What the symlink leads to, as it was made; empty where there is none.
+  std::string link_target(const std::string& path, const std::string& name);
+  // False where it could not be made: there is something of that name, or no folder to make it in, or no right.
+  bool make_link(const std::string& target, const std::string& path, const std::string& name);
+  // What the login may still write there (statvfs@openssh.com); nullopt where the host does not tell.
+  std::optional<std::uint64_t> free_bytes(const std::string& path);
+
  private:
   explicit SftpSession(const SftpOptions& options);
 
@@ -82,7 +103,8 @@ class SftpSession {
   void heard() { silent_since_ = std::chrono::steady_clock::now(); }
   [[noreturn]] void fail(const std::string& doing);
   [[noreturn]] void fail_path(const std::string& name);
-  [[noreturn]] void fail_reading(const std::string& name);
+  [[noreturn]] void fail_transfer(const std::string& name);
+  bool answered_missing() const;
   bool is_status() const;
   std::string_view last_words() const;
   Error lost(const std::string& what) const;
@@ -108,5 +130,16 @@ class SftpSession {
   std::vector<Handle> closing_;                 // asked to be closed, and not answered
   LIBSSH2_SFTP_HANDLE* half_closed_ = nullptr;  // of these, the one whose request is half sent
 };
+
+template <class Attempt>
+int SftpSession::call(Attempt attempt) {
+  heard();
+  finish_half_closed();
+  for (;;) {
+    const int rc = attempt();
+    if (rc != LIBSSH2_ERROR_EAGAIN) return rc;
+    wait();
+  }
+}
 
 }  // namespace zipmodule::storage

@@ -50,8 +50,8 @@ class Target {
   // Has `link` lead to `path`, in one step where the place has one for it.
   virtual void point(const std::string& link, const std::string& path, const std::stop_token& stop) = 0;
 
-  // Takes `link` away if it leads to `path`.
-  virtual void unpoint(const std::string& link, const std::string& path, const std::stop_token& stop) = 0;
+  // Takes `link` away if it leads to `path`; returns whether it did.
+  virtual bool unpoint(const std::string& link, const std::string& path, const std::stop_token& stop) = 0;
 
   // Removes a file and what an upload that did not end left of it. No error where there is nothing.
   virtual void remove(const std::string& path, const std::stop_token& stop) = 0;

@@ -1,0 +1,110 @@
+#include "queue/deliveries.hpp"
+
+#include <algorithm>
+
+#include "queue/connection_impl.hpp"
+#include "queue/deliveries_impl.hpp"
+#include "queue/item.hpp"
+#include "queue/rows.hpp"
+#include "sql.hpp"
+
+namespace zipmodule::queue {
+namespace {
+
+Delivery delivery_of(const pqxx::row& row, const std::string& target) {
+  return {row["build_id"].c_str(),          target,
+          row["job_id"].as<std::int64_t>(), row["series"].c_str(),
+          row["archive"].c_str(),           row["path"].c_str(),
+          row["bytes"].as<std::uint64_t>()};
+}
+
+std::vector<Delivery> deliveries_of(const pqxx::result& rows, const std::string& target) {
+  std::vector<Delivery> deliveries;
+  for (const auto& row : rows) deliveries.push_back(delivery_of(row, target));
+  return deliveries;
+}
+
+const char* to_string(DeliveryOutcome outcome) noexcept {
+  switch (outcome) {
+    case DeliveryOutcome::done:
+      return "done";
+    case DeliveryOutcome::superseded:
+      return "superseded";
+    case DeliveryOutcome::retry:
+      return "retry";
+    case DeliveryOutcome::removed:
+      return "removed";
+  }
+  return "";
+}
+
+// "mirror!,second": the required ones with a '!', sorted.
+std::string to_text(std::vector<DeliveryTarget> targets) {
+  std::sort(targets.begin(), targets.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::string text;
+  for (const auto& target : targets) text += (text.empty() ? "" : ",") + target.name + (target.required ? "!" : "");
+  return text;
+}
+
+std::string names_of(const std::vector<DeliveryTarget>& targets) {
+  std::vector<std::string> names;
+  for (const auto& target : targets) names.push_back(target.name);
+  return array_literal(names);
+}
+
+// Null where empty.
+const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+
+}  // namespace
+
+void note_deliveries(pqxx::work& transaction, const std::vector<std::string>* builds, const std::string& instance,
+                     const std::vector<DeliveryTarget>& targets) {
+  std::vector<std::string> required;
+  for (const auto& target : targets) required.emplace_back(target.required ? "t" : "f");
+  const std::string list = builds != nullptr ? array_literal(*builds) : std::string();
+  query(transaction, sql::note_deliveries, or_null(list), instance, names_of(targets), array_literal(required));
+}
+
+void note_targets(pqxx::work& transaction, const std::string& instance, const std::vector<DeliveryTarget>& targets,
+                  const std::string& before) {
+  const std::string now = to_text(targets);
+  if (now == before) return;
+  query(transaction, sql::unrequire_deliveries, instance, names_of(targets));
+  note_deliveries(transaction, nullptr, instance, targets);
+  query(transaction, sql::set_delivery_targets, instance, now);
+}
+
+Deliveries::Deliveries(const WorkerOptions& options)
+    : options_(options), connection_(std::make_unique<Connection>(options.connection)) {}
+Deliveries::~Deliveries() = default;
+
+std::vector<Delivery> Deliveries::due(const std::string& target, const std::vector<std::string>& under_way,
+                                      std::size_t most) {
+  return deliveries_of(connection_->run(sql::due_deliveries, options_.instance, target, array_literal(under_way), most),
+                       target);
+}
+
+std::vector<Delivery> Deliveries::retired(const std::string& target, const std::vector<std::string>& under_way,
+                                          std::chrono::seconds grace, std::size_t most) {
+  return deliveries_of(connection_->run(sql::retired_deliveries, options_.instance, target, array_literal(under_way),
+                                        most, grace.count()),
+                       target);
+}
+
+bool Deliveries::is_wanted(const Delivery& delivery) {
+  return connection_->run(sql::delivery_is_wanted, delivery.build_id, delivery.target)[0][0].as<bool>();
+}
+
+DeliveryOutcome Deliveries::end(std::int64_t run_id, const DeliveryAttempt& attempt) {
+  const std::string kind = storable(attempt.error_kind);
+  const std::string error = storable(attempt.error);
+  const std::string retry = attempt.retry_after_seconds ? std::to_string(*attempt.retry_after_seconds) : std::string();
+  const auto rows =
+      connection_->run(sql::end_delivery, attempt.delivery.build_id, attempt.delivery.target, run_id, options_.host,
+                       to_string(attempt.outcome), or_null(kind), or_null(error), or_null(retry), attempt.seconds,
+                       attempt.upload_seconds, attempt.switch_seconds, attempt.bytes_sent, attempt.switched);
+  const bool superseded = rows.empty() || std::string(rows[0][0].c_str()) == "superseded";
+  return superseded ? DeliveryOutcome::superseded : attempt.outcome;
+}
+
+}  // namespace zipmodule::queue
