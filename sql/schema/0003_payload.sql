@@ -103,10 +103,12 @@ BEGIN
   FROM (
     SELECT n, source, destination, name,
            -- 'root:path'; a ':' after the first '/' belongs to the path
-           CASE WHEN source ~ '^[^/]*:' THEN split_part(source, ':', 1) END AS root,
-           CASE WHEN source ~ '^[^/]*:' THEN substr(source, strpos(source, ':') + 1) ELSE source END AS path
+           CASE WHEN source ~ '^[^/]*:' AND NOT url THEN split_part(source, ':', 1) END AS root,
+           CASE WHEN url THEN regexp_replace(source, '^[a-z0-9]+://[^/]*/?', '')
+                WHEN source ~ '^[^/]*:' THEN substr(source, strpos(source, ':') + 1) ELSE source END AS path,
+           url
     FROM (
-      SELECT n, element ->> 'source' AS source, element ->> 'destination' AS destination, element ->> 'name' AS name
+      SELECT n, (element ->> 'source') ~ '^(sftp|s3|https)://' AS url, element ->> 'source' AS source, element ->> 'destination' AS destination, element ->> 'name' AS name
       FROM jsonb_array_elements(files) WITH ORDINALITY AS file(element, n)
       WHERE element ? 'source'
       OFFSET 0
@@ -118,6 +120,9 @@ BEGIN
              WHEN source = '' THEN 'must not be empty'
              WHEN octet_length(source) > 4096 THEN 'must have at most 4096 bytes'
              WHEN source ~ E'[\\u0001-\\u001F\\u007F]' THEN 'must not contain control characters'
+             -- never quoted: whoever writes a password there must not find it in a log
+             WHEN url AND source ~ '^[a-z0-9]+://[^/]*:[^/]*@' THEN 'must not hold a password'
+             WHEN url AND source !~ '^[a-z0-9]+://[^/]+/' THEN 'must be a URL such as sftp://host/path or s3://bucket/key'
              WHEN root !~ '^[A-Za-z0-9_.-]{1,64}$' THEN
                'the root before '':'' must have 1 to 64 of A-Z a-z 0-9 _ . - (write ''default:'' before a path with a '':'')'
              WHEN path = '' THEN 'must name a path below the root'

@@ -74,7 +74,8 @@ SELECT delivery.target,
        delivery.last_error_kind,
        delivery.last_error,
        delivery.instance,
-       delivery.job_id
+       delivery.job_id,
+       delivery.build_id
 FROM zipmodule.delivery
 LEFT JOIN zipmodule.build ON build.build_id = delivery.build_id;
 

@@ -95,7 +95,8 @@ class ListReader final : public nlohmann::json_sax<nlohmann::json> {
     listed.destination = trim_slashes(destination_);
     listed.name = name_;
     if (listed.path.starts_with('/')) throw bad_element(index, ".source: must not be absolute");
-    if (has_parent_component(listed.path)) throw bad_element(index, ".source: must not contain '..'");
+    if (has_parent_component(listed.path) || has_parent_component(listed.url))
+      throw bad_element(index, ".source: must not contain '..'");
     if (has_parent_component(listed.destination)) throw bad_element(index, ".destination: must not contain '..'");
     if (name_.find('/') != std::string::npos || name_ == "..") throw bad_element(index, ".name: must be a plain name");
     return listed;
@@ -114,8 +115,18 @@ class ListReader final : public nlohmann::json_sax<nlohmann::json> {
 
 }  // namespace
 
+bool is_url(std::string_view source) noexcept {
+  return source.starts_with("sftp://") || source.starts_with("s3://") || source.starts_with("https://");
+}
+
 Listed parse_source(std::string_view source) {
   Listed listed;
+  if (is_url(source)) {
+    listed.contents_only = source.ends_with('/');
+    if (listed.contents_only) source.remove_suffix(1);
+    listed.url = source;
+    return listed;
+  }
   const auto colon = source.find(':');
   if (colon != std::string_view::npos && source.substr(0, colon).find('/') == std::string_view::npos) {
     listed.root = source.substr(0, colon);

@@ -164,6 +164,7 @@ class Planner {
   };
 
   void place_next();
+  void resolve(Listed& listed) const;
   std::uint16_t root_index(const Listed& listed);
   std::uint32_t origin_index(std::string_view bare_name, std::string_view source, std::uint16_t root,
                              std::uint64_t device);
@@ -220,7 +221,25 @@ std::uint16_t Planner::root_index(const Listed& listed) {
   return index;
 }
 
+// What a URL names, below the root that covers it; of several, the one that is nearest.
+void Planner::resolve(Listed& listed) const {
+  std::optional<std::string> nearest;
+  for (const auto& [name, root] : roots_) {
+    auto path = root->path_of(listed.url);
+    if (!path || (nearest && nearest->size() <= path->size())) continue;
+    listed.root = name;
+    nearest = std::move(path);
+  }
+  if (!nearest) {
+    throw Error(ErrorKind::config,
+                fmt::format("source {}: no content root of host {} covers it", listed.url, options_.host),
+                "add one to content.roots there, or publish from another");
+  }
+  listed.path = *nearest;
+}
+
 void Planner::add(Listed listed) {
+  if (!listed.url.empty()) resolve(listed);
   Awaited next;
   next.listed = std::move(listed);
   const auto root = roots_.find(next.listed.root);

@@ -38,6 +38,18 @@ constexpr auto k_advice = std::to_array<Advice>({
     {ErrorKind::source_refused,
      "The host that has the content refused the login, or its key or certificate is not trusted: the message tells "
      "which. Mend that (`zipmodule check`), then retry, or wait five minutes."},
+    {ErrorKind::target_unreachable,
+     "The place it is delivered to did not answer: look whether it is up (`zipmodule check`). Nothing is wrong with "
+     "the "
+     "archive; it is tried every minute."},
+    {ErrorKind::target_refused,
+     "The place it is delivered to refused the login, or its key or certificate is not trusted: the message tells "
+     "which. "
+     "Mend that (`zipmodule check`), then retry, or wait five minutes."},
+    {ErrorKind::target_unwritable,
+     "The place it is delivered to can't be written: look at its space and rights (`zipmodule check`). It is tried "
+     "every "
+     "minute."},
     {ErrorKind::source_name, "Rename the file, or give it another name in the archive with \"name\" in its element."},
     {ErrorKind::name_conflict,
      "Give one of the two another \"name\" or \"destination\", or set zip.on_duplicate to rename."},

@@ -7,6 +7,7 @@
 #include <array>
 #include <string_view>
 
+#include "archive/file_list.hpp"
 #include "cli/advice.hpp"
 #include "cli/format.hpp"
 #include "cli/job_json.hpp"
@@ -197,6 +198,46 @@ void tell_failed(const Telling& telling) {
   telling.to.commands.push_back({telling.command("publish") + " FILES.json", "publishes a new revision"});
 }
 
+// Where the archive is beside the store, and where it is to go.
+void tell_deliveries(const Telling& telling) {
+  for (const auto& there : telling.job.deliveries) {
+    const std::string target = fmt::format("{}target {}", there.required ? "required " : "", there.target);
+    if (there.state == "delivered") {
+      telling.to.why.push_back(
+          fmt::format("It was delivered to {} {}.", target, relative(there.delivered_at, telling.around.now)));
+      continue;
+    }
+    std::string text = fmt::format("It is still to be delivered to {}", target);
+    if (!there.last_error_kind.empty()) {
+      text += fmt::format("; the last of {} in a row failed with {}: {}",
+                          human_count(static_cast<std::uint64_t>(there.attempts), "try", "tries"),
+                          there.last_error_kind, there.last_error);
+    }
+    telling.to.why.push_back(text + ".");
+    if (const std::string advice = advice_for(there.last_error_kind); !advice.empty()) telling.to.why.push_back(advice);
+    telling.to.next.push_back(
+        there.due_in_seconds > 0
+            ? fmt::format("Delivering it to {} is tried again in {}.", target, human_duration(there.due_in_seconds))
+            : fmt::format("Delivering it to {} is due: the run that is at work, or the next one, "
+                          "does it.",
+                          target));
+  }
+}
+
+bool awaits_delivery(const Telling& telling) {
+  const auto& all = telling.job.deliveries;
+  return std::any_of(all.begin(), all.end(), [](const auto& there) { return there.state != "delivered"; });
+}
+
+void tell_delivering(const Telling& telling) {
+  telling.to.why.push_back(
+      fmt::format("Revision {} is built, verified and linked; it is done when its required targets "
+                  "have it.",
+                  telling.job.status.built_revision));
+  tell_deliveries(telling);
+  telling.offer("retry", "makes its deliveries due now");
+}
+
 void tell_done(const Telling& telling) {
   const auto& status = telling.job.status;
   telling.to.why.push_back(
@@ -205,7 +246,11 @@ void tell_done(const Telling& telling) {
   if (!status.path.empty()) {
     telling.to.why.push_back(fmt::format("Its file is {} below archives.root.", status.path));
   }
-  telling.to.next.emplace_back("Nothing happens until it is published again.");
+  tell_deliveries(telling);
+  if (awaits_delivery(telling))
+    telling.offer("retry", "makes its deliveries due now");
+  else
+    telling.to.next.emplace_back("Nothing happens until it is published again.");
   telling.to.commands.push_back({telling.command("publish") + " FILES.json", "publishes a new revision"});
 }
 
@@ -227,6 +272,7 @@ constexpr auto k_tellers = std::to_array<StateTeller>({
     {"waiting", tell_waiting},
     {"running", tell_running},
     {"failed", tell_failed},
+    {"delivering", tell_delivering},
     {"done", tell_done},
     {"cancelled", tell_cancelled},
 });
@@ -281,6 +327,7 @@ std::set<std::string> roots_used(const std::string& files_json) {
   if (!files.is_array()) return roots;
   for (const auto& file : files) {
     const std::string source = text_of(file, "source");
+    if (archive::is_url(source)) continue;  // whose root nobody can tell here
     const auto colon = source.find(':');
     // 'a/b:c' is a path with a colon in a name, not a root.
     const bool named = colon != std::string::npos && source.find('/') > colon;
@@ -300,7 +347,7 @@ Explanation explain(const queue::JobDetail& job, const Surroundings& around) {
   } else {
     result.why.push_back(fmt::format("Its state '{}' is unknown to this version.", job.status.state));
   }
-  if (job.status.state != "done") tell_roots(telling);
+  if (job.status.state != "done" && job.status.state != "delivering") tell_roots(telling);
   for (const auto& attempt : job.recent_attempts_json) result.attempts.push_back(attempt_text(attempt, around.now));
   return result;
 }

@@ -42,7 +42,7 @@ Explanation explain(const queue::JobDetail& job, const Surroundings& around);
 std::string explain_text(const queue::JobDetail& job, const Surroundings& around);
 Json explain_json(const queue::JobDetail& job, const Surroundings& around);
 
-// The names of the content roots that a file list uses; "default" for sources without one.
+// The names of the content roots that a file list uses; "default" for sources without one; none for URLs.
 std::set<std::string> roots_used(const std::string& files_json);
 
 }  // namespace zipmodule::cli

@@ -54,6 +54,17 @@ Json to_json(const queue::JobDetail& detail) {
   row["files"] = json_of(detail.files_json);
   row["on_missing"] = detail.on_missing;
   row["store"] = or_null(detail.store);
+  row["deliveries"] = Json::array();
+  for (const auto& there : detail.deliveries) {
+    row["deliveries"].push_back({{"target", there.target},
+                                 {"state", there.state},
+                                 {"required", there.required},
+                                 {"attempts", there.attempts},
+                                 {"due_in_seconds", there.state == "delivered" ? Json() : Json(there.due_in_seconds)},
+                                 {"delivered_at", or_null(there.delivered_at)},
+                                 {"last_error_kind", or_null(there.last_error_kind)},
+                                 {"last_error", or_null(there.last_error)}});
+  }
   row["attempts_made"] = Json::array();
   for (const auto& attempt : detail.recent_attempts_json) row["attempts_made"].push_back(json_of(attempt));
   return row;

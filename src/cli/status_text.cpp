@@ -62,6 +62,7 @@ Colour colour_of_state(const std::string& state) noexcept {
       {"pending", Colour::cyan},
       {"waiting", Colour::yellow},
       {"running", Colour::cyan},
+      {"delivering", Colour::cyan},
       {"done", Colour::green},
       {"failed", Colour::red},
       {"cancelled", Colour::grey},
@@ -122,6 +123,12 @@ std::string status_block(const queue::JobDetail& detail, bool with_colours) {
     line("size", fmt::format("{} ({} bytes), {}", human_bytes(job.bytes.value_or(0)), job.bytes.value_or(0),
                              human_count(job.entries.value_or(0), "entry", "entries")));
     line("fingerprint", job.fingerprint);
+  }
+  for (const auto& there : detail.deliveries) {
+    std::string value = fmt::format("{}: {}{}", there.target, there.state, there.required ? ", required" : "");
+    if (there.state == "waiting") value += fmt::format(", again in {}", human_duration(there.due_in_seconds));
+    if (!there.last_error_kind.empty()) value += fmt::format(" ({}: {})", there.last_error_kind, there.last_error);
+    line("delivery", multiline(value));
   }
   if (job.metadata_json != "{}") line("metadata", printable(job.metadata_json));
   return text;

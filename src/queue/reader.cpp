@@ -38,6 +38,19 @@ JobStatus job_status_of(const pqxx::row& row) {
   return status;
 }
 
+DeliveryStatus delivery_status_of(const pqxx::row& row) {
+  DeliveryStatus status;
+  status.target = row["target"].c_str();
+  status.state = row["state"].c_str();
+  status.required = row["required"].as<bool>();
+  status.attempts = row["attempts"].as<int>();
+  status.due_in_seconds = optional_of<double>(row["due_in_seconds"]).value_or(0);
+  status.delivered_at = text_or_empty(row["delivered_at"]);
+  status.last_error_kind = text_or_empty(row["last_error_kind"]);
+  status.last_error = text_or_empty(row["last_error"]);
+  return status;
+}
+
 const char* text_or_null(const std::optional<std::string>& text) { return text ? text->c_str() : nullptr; }
 
 }  // namespace
@@ -72,6 +85,9 @@ std::optional<JobDetail> Reader::detail(const std::string& series, const std::st
     detail.on_missing = row["on_missing"].c_str();
     detail.store = text_or_empty(row["store"]);
     detail.store_known = row["store_known"].as<bool>();
+    for (const auto& there : query(transaction, sql::deliveries_of, detail.status.job_id)) {
+      detail.deliveries.push_back(delivery_status_of(there));
+    }
     for (const auto& attempt : query(transaction, sql::recent_attempts, detail.status.job_id, attempts)) {
       detail.recent_attempts_json.emplace_back(attempt[0].c_str());
     }
@@ -86,6 +102,9 @@ QueueHealth Reader::health() {
   health.waiting = row["waiting"].as<std::int64_t>();
   health.running = row["running"].as<std::int64_t>();
   health.failed = row["failed"].as<std::int64_t>();
+  health.delivering = row["delivering"].as<std::int64_t>();
+  health.undelivered = row["undelivered"].as<std::int64_t>();
+  health.oldest_delivery_seconds = row["oldest_delivery_seconds"].as<double>();
   health.done = row["done"].as<std::int64_t>();
   health.cancelled = row["cancelled"].as<std::int64_t>();
   health.oldest_due_seconds = row["oldest_due_seconds"].as<double>();

@@ -26,6 +26,15 @@ struct JobStatus {
   std::string fingerprint, last_error_kind, last_error, metadata_json;
 };
 
+// Of the current build, at one target.
+struct DeliveryStatus {
+  std::string target, state;  // 'pending', 'waiting' for its next try, 'delivered'
+  bool required = false;
+  int attempts = 0;           // that failed
+  double due_in_seconds = 0;  // negative: overdue
+  std::string delivered_at, last_error_kind, last_error;
+};
+
 struct JobDetail {
   JobStatus status;
   double age_seconds = 0;     // since published_at, by the database's clock
@@ -34,16 +43,19 @@ struct JobDetail {
   double lease_left_seconds = 0;
   std::string files_json;
   std::string on_missing;
-  std::string store;                              // whose hosts are to build it; empty: all hosts
-  bool store_known = true;                        // whether some host has that store, by its newest run
+  std::string store;        // whose hosts are to build it; empty: all hosts
+  bool store_known = true;  // whether some host has that store, by its newest run
+  std::vector<DeliveryStatus> deliveries{};
   std::vector<std::string> recent_attempts_json;  // rows of zipmodule.telemetry, all columns, newest first
 };
 
 struct QueueHealth {
-  std::int64_t pending = 0, waiting = 0, running = 0, failed = 0, done = 0, cancelled = 0;
-  double oldest_due_seconds = 0;  // how long the oldest due job has been waiting
-  std::string last_run_json;      // newest row of zipmodule.run, all columns; empty if none
-  int server_version = 0;         // e.g. 150018
+  std::int64_t pending = 0, waiting = 0, running = 0, failed = 0, delivering = 0, done = 0, cancelled = 0;
+  std::int64_t undelivered = 0;        // copies that are to go somewhere, wherever
+  double oldest_delivery_seconds = 0;  // how long the oldest of them has been on its way
+  double oldest_due_seconds = 0;       // how long the oldest due job has been waiting
+  std::string last_run_json;           // newest row of zipmodule.run, all columns; empty if none
+  int server_version = 0;              // e.g. 150018
 };
 
 struct WaitingStore {

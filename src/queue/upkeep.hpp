@@ -21,6 +21,8 @@ struct Gauges {
   std::optional<double> success_seconds;  // since the last run that ended well; empty: none is known
   std::optional<double> success_at;       // when that was, in seconds since 1970
   bool host_known = true;                 // whether the host that was asked for ever ran
+  std::int64_t undelivered = 0;           // copies that are to go to some target
+  double oldest_delivery_seconds = 0;     // how long the oldest of them has been on its way
 };
 
 struct HotTable {

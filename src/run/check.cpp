@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <functional>
 #include <optional>
 
@@ -26,6 +27,9 @@ namespace {
 
 using Level = CheckResult::Level;
 
+// From there on a clock is told to be wrong.
+constexpr double k_clock_seconds = 60;
+
 // Runs one probe; what it throws becomes a problem.
 void probe(std::vector<CheckResult>& results, const std::string& name, const std::function<CheckResult()>& what) {
   try {
@@ -43,9 +47,9 @@ CheckResult check_database(const config::Config& config) {
   const auto health = reader.health();
   return {Level::ok,
           "",
-          fmt::format("PostgreSQL {}, schema {}, {} pending, {} waiting, {} running, {} failed",
+          fmt::format("PostgreSQL {}, schema {}, {} pending, {} waiting, {} running, {} failed, {} delivering",
                       health.server_version / 10'000, queue::known_schema_version(), health.pending, health.waiting,
-                      health.running, health.failed),
+                      health.running, health.failed, health.delivering),
           {},
           {}};
 }
@@ -71,6 +75,21 @@ CheckResult check_remote_root(const config::Config& config, const std::string& n
   }
   if (std::holds_alternative<config::SftpPlace>(place)) require_listable(*root);
   return {Level::ok, "", fmt::format("{} can be reached", to_string(place)), {}, {}};
+}
+
+// Reaches it, logs in, and writes and removes a small file.
+CheckResult check_target(const std::string& name, const config::Target& target) {
+  const auto condition = open_target(name, target)->probe({});
+  std::string detail = fmt::format("{} can be written", to_string(target.place));
+  if (condition.free_bytes) detail += fmt::format(", {} bytes free", *condition.free_bytes);
+  if (condition.clock_ahead_seconds && std::abs(*condition.clock_ahead_seconds) > k_clock_seconds) {
+    return {Level::warning,
+            "",
+            fmt::format("{}; its clock is {:.0f} s ahead of ours", detail, *condition.clock_ahead_seconds),
+            "set the clocks: beyond 15 minutes it refuses what we sign",
+            {}};
+  }
+  return {Level::ok, "", detail, {}, {}};
 }
 
 CheckResult check_root(const config::Config& config, const std::string& name, const config::Place& place) {
@@ -258,6 +277,10 @@ std::vector<CheckResult> check(const config::Config& config, bool deep) {
   for (const auto& [name, folder] : config.content.roots) {
     probe(results, "root " + name,
           [&, &root_name = name, &root_folder = folder] { return check_root(config, root_name, root_folder); });
+  }
+  for (const auto& [name, target] : config.archives.deliver) {
+    probe(results, "target " + name,
+          [&, &its_name = name, &its_target = target] { return check_target(its_name, its_target); });
   }
   archive::StoreProbe probed;
   probe(results, "store", [&] { return check_store(config, probed); });

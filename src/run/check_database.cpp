@@ -40,6 +40,14 @@ CheckResult check_queue(const config::Config& config) {
             "look whether cron starts 'zipmodule run' and what it mails",
             {}};
   }
+  if (health.oldest_delivery_seconds > static_cast<double>(config.check.late.count())) {
+    return {Level::warning,
+            "",
+            fmt::format("{} deliveries are to be made, the oldest for {:.0f} s", health.undelivered,
+                        health.oldest_delivery_seconds),
+            "see why in the view zipmodule.delivery_status",
+            {}};
+  }
   if (health.failed > 0) {
     return {Level::warning,
             "",
@@ -47,7 +55,7 @@ CheckResult check_queue(const config::Config& config) {
             "see 'zipmodule status' and 'zipmodule explain SERIES ARCHIVE'",
             {}};
   }
-  return {Level::ok, "", "no job is late or failed", {}, {}};
+  return {Level::ok, "", "no job or delivery is late, and no job failed", {}, {}};
 }
 
 CheckResult check_stores(const config::Config& config) {

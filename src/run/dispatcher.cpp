@@ -25,6 +25,12 @@ constexpr double k_before_end_seconds = 5;
 constexpr std::chrono::milliseconds k_postponed_poll{100};
 constexpr double k_postponed_seconds = 10;
 
+JobDefaults job_defaults(const config::Config& config) {
+  JobDefaults defaults{zip::parse_level(config.zip.level).value_or(zip::Level::balanced), {}};
+  for (const auto& [name, target] : config.archives.deliver) defaults.targets.insert(name);
+  return defaults;
+}
+
 double seconds(std::chrono::seconds time) { return std::chrono::duration<double>(time).count(); }
 
 }  // namespace
@@ -37,7 +43,7 @@ Dispatcher::Dispatcher(const config::Config& config, Site& site, queue::Worker& 
       leases_(leases),
       run_id_(run_id),
       stop_(std::move(stop)),
-      default_level_(zip::parse_level(config.zip.level).value_or(zip::Level::balanced)),
+      defaults_(job_defaults(config)),
       patience_(leases, stop_),
       settler_(site, worker, leases, patience_, run_id),
       work_(std::numeric_limits<std::size_t>::max()),  // bounded by wanted_claims
@@ -70,7 +76,7 @@ void Dispatcher::wake() {
 
 void Dispatcher::work_loop() {
   while (auto work = work_.pop()) {
-    AttemptResult result = attempt_job(std::move(*work), site_.builder(), site_.store(), default_level_);
+    AttemptResult result = attempt_job(std::move(*work), site_.builder(), site_.store(), defaults_);
     {
       std::lock_guard lock(mutex_);
       results_.push_back(std::move(result));

@@ -74,7 +74,7 @@ class Dispatcher {
   Leases& leases_;
   const std::int64_t run_id_;
   const std::stop_token stop_;
-  const zip::Level default_level_;
+  const JobDefaults defaults_;
 
   // the dispatching thread's own
   Patience patience_;

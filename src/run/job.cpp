@@ -107,6 +107,16 @@ std::optional<archive::StoredFile> older_build(const queue::ClaimedJob& job, con
   return archive::StoredFile{build.build_id, build.path, build.size_bytes, build.mtime_ns};
 }
 
+// What is built and then goes nowhere would be missed by nobody until somebody looks for it there.
+void require_targets(const queue::ClaimedJob& job, const std::set<std::string>& targets) {
+  for (const auto& target : job.deliver) {
+    if (targets.contains(target)) continue;
+    throw Error(ErrorKind::config,
+                fmt::format("it is to be delivered to '{}', which is no target of this host", target),
+                fmt::format("add archives.deliver.{} here, or publish for another target", target));
+  }
+}
+
 queue::BuildRecord to_record(const archive::FinishedBuild& finished) {
   return {finished.file.build_id, finished.file.path,   finished.file.size_bytes,
           finished.entries,       finished.fingerprint, finished.file.mtime_ns};
@@ -129,7 +139,7 @@ archive::BuildRequest build_request(const queue::ClaimedJob& job, zip::Level def
 }
 
 AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store,
-                          zip::Level default_level) {
+                          const JobDefaults& defaults) {
   AttemptResult result{std::move(work), queue::Failure{}, {}, {}};
   const queue::ClaimedJob& job = result.work.job;
   HeldLease& held = *result.work.held;
@@ -145,7 +155,8 @@ AttemptResult attempt_job(Work work, const archive::Builder& builder, const arch
   };
   try {
     if (settle_current_build(job, store, result)) return result;
-    archive::BuildRequest request = build_request(job, default_level);
+    require_targets(job, defaults.targets);
+    archive::BuildRequest request = build_request(job, defaults.level);
     request.older = older_build(job, store);
     const auto finished = builder.build(request, held.stop.get_token(), held.progress, measured);
     measure();

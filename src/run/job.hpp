@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <variant>
 
@@ -40,9 +41,15 @@ struct AttemptResult {
 // What the builder is asked for; `default_level` where the job names none.
 archive::BuildRequest build_request(const queue::ClaimedJob& job, zip::Level default_level);
 
-// Builds the job. Never throws. `default_level` is the configuration's.
+// What jobs may leave to the configuration.
+struct JobDefaults {
+  zip::Level level = zip::Level::balanced;
+  std::set<std::string> targets;  // all that a job can be delivered to
+};
+
+// Builds the job. Never throws.
 AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store,
-                          zip::Level default_level);
+                          const JobDefaults& defaults);
 
 // Whether an error means that the store's disk needs a person, not the job.
 bool is_disk_trouble(const std::string& error_kind);

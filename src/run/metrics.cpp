@@ -85,6 +85,11 @@ void expose_queue(Exposition& to, const queue::Gauges& queue) {
   to.gauge("zipmodule_queue_oldest_pending_age_seconds",
            "Since when the oldest unbuilt job is pending, also while it waits or is built; 0 where none is.",
            fmt::format("{:.3f}", queue.oldest_pending_seconds));
+  to.gauge("zipmodule_undelivered_archives", "Copies of archives that are still to go to some target.",
+           queue.undelivered);
+  to.gauge("zipmodule_undelivered_oldest_age_seconds",
+           "How long the oldest of them has been on its way; 0 where none is.",
+           fmt::format("{:.3f}", queue.oldest_delivery_seconds));
   if (!queue.success_at) return;
   to.gauge("zipmodule_run_last_success_timestamp_seconds", "When this host's last run that ended well ended.",
            fmt::format("{:.3f}", *queue.success_at));

@@ -137,6 +137,8 @@ FileStatus HttpsRoot::status_of(const HttpResponse& response, const std::string&
   return status;
 }
 
+std::optional<std::string> HttpsRoot::path_of(const std::string& url) const { return below(url_, url); }
+
 FileStatus HttpsRoot::status(const std::string& path, const std::stop_token& stop) const {
   if (!path.empty()) return status_of(client_->ask(url_of(path), 0, {}, full_name(path), stop), path);
   try {

@@ -31,6 +31,7 @@ class HttpsRoot final : public Root {
   // Throws Error{source_type}.
   void walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,
             Visitor& visitor) const override;
+  std::optional<std::string> path_of(const std::string& url) const override;
   Fetchers* fetchers() const noexcept override { return fetchers_.get(); }
 
  private:

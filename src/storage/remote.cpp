@@ -46,6 +46,13 @@ std::string seen_from(const std::string& link, const std::string& path) {
   return text + path;
 }
 
+std::optional<std::string> below(const std::string& folder, const std::string& path) {
+  if (path == folder) return std::string();
+  const std::string prefix = folder.empty() || folder.ends_with('/') ? folder : folder + '/';
+  if (!path.starts_with(prefix)) return std::nullopt;
+  return path.substr(prefix.size());
+}
+
 Error stopped_waiting() { return {ErrorKind::stopped, "waiting for a host was stopped"}; }
 
 Error to_target_error(const std::string& name, const Error& error) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -25,6 +26,9 @@ std::string probe_name();
 
 // What `link` leads to, seen from where it stands: "../../builds/ab/abcdef.zip" for public/<series>/<archive>.zip.
 std::string seen_from(const std::string& link, const std::string& path);
+
+// What is behind `folder` in `path`: both of components divided by '/'; nullopt where it is not below it.
+std::optional<std::string> below(const std::string& folder, const std::string& path);
 
 // Error{stopped}
 Error stopped_waiting();

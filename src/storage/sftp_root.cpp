@@ -150,6 +150,21 @@ FileStatus SftpRoot::identified(FileStatus status, const std::string& real, cons
   return status;
 }
 
+std::optional<std::string> SftpRoot::path_of(const std::string& url) const {
+  const SftpOptions& options = host_->options();
+  const bool six = options.host.find(':') != std::string::npos;
+  const std::string host = six ? fmt::format("[{}]", options.host) : options.host;
+  std::vector<std::string> places{fmt::format("{}:{}", host, options.port)};
+  if (options.port == 22) places.push_back(host);
+  const std::string folder = folder_.starts_with('/') ? folder_ : "/~/" + folder_;
+  for (const std::string& place : places) {
+    for (const std::string& user : {std::string(), options.user + "@"}) {
+      if (auto path = below(fmt::format("sftp://{}{}{}", user, place, folder), url)) return path;
+    }
+  }
+  return std::nullopt;
+}
+
 FileStatus SftpRoot::status(const std::string& path, const std::stop_token& stop) const {
   return host_->with_session("", stop, [&](SftpSession& session) {
     const std::string real = real_path(session, path);

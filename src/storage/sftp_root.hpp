@@ -42,6 +42,8 @@ class SftpRoot final : public Root {
                              const std::stop_token& stop) const override;
   void walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,
             Visitor& visitor) const override;
+  // The user may be left out.
+  std::optional<std::string> path_of(const std::string& url) const override;
   Fetchers* fetchers() const noexcept override { return fetchers_.get(); }
 
   // One name in a folder.

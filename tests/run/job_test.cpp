@@ -35,7 +35,7 @@ class JobSite {
     job.files_json = files_json;
     if (!site) site.emplace(config);
     if (!held) held = std::make_shared<HeldLease>(job.lease, "s/a", BootClock::now() + std::chrono::hours(1));
-    return attempt_job({job, held}, site->builder(), site->store(), zip::Level::fast);
+    return attempt_job({job, held}, site->builder(), site->store(), JobDefaults{zip::Level::fast, {"mirror"}});
   }
   queue::Failure failure(const std::string& files_json) {
     auto result = attempt(files_json);

@@ -23,7 +23,7 @@ Metrics some_metrics() {
   metrics.host = "web1";
   metrics.version = "1.2.3";
   metrics.ending = {1'700'000'000.25, 1'700'000'003.5, 3.25, "failed", 1, 7, 5, 2, ""};
-  metrics.queue = queue::Gauges{4, 3, 2, 1, 60.5, 3600, 90, 1'699'999'910.0};
+  metrics.queue = queue::Gauges{4, 3, 2, 1, 60.5, 3600, 90, 1'699'999'910.0, true, 6, 12.5};
   metrics.store_free_bytes = 123'456'789'012;
   return metrics;
 }

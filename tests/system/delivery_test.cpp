@@ -55,10 +55,6 @@ struct Publisher {
       files += entry.is_regular_file() && !entry.is_symlink() ? 1 : 0;
     return files;
   }
-  Json deliveries(const std::string& columns = "target, state, required, attempts, last_error_kind") const {
-    return Json::parse(site.sql("SELECT coalesce(json_agg(d ORDER BY created_at, target), '[]') FROM (SELECT " +
-                                columns + ", created_at, target FROM zipmodule.delivery_status) AS d"));
-  }
   std::string state_at(const std::string& target) const {
     return site.sql(
         "SELECT string_agg(state, ',' ORDER BY created_at) FROM zipmodule.delivery_status WHERE target = '" + target +
@@ -151,6 +147,207 @@ TEST_CASE("a job is done when its required targets have it, and a failing target
   cms.check_there(cms.mirror.path());
   CHECK(cms.site.telemetry("s", "a").size() == 1);  // nothing was built again
   CHECK(cms.site.builds().size() == 1);
+}
+
+TEST_CASE("a job chooses its targets by name, and may change its choice") {
+  Publisher cms;
+  REQUIRE(cms.publish_and_run("deliver => '{second}'").exit_code == 0);
+  CHECK(cms.outcomes("mirror").empty());
+  cms.check_there(cms.second());
+  CHECK(Publisher::files_in(cms.mirror.path()) == 0);
+
+  REQUIRE(cms.publish_and_run("deliver => '{mirror}'").exit_code == 0);
+  cms.check_there(cms.mirror.path());
+  CHECK_THAT(cms.state_at("second"), Contains("retired"));
+  cms.age();
+  REQUIRE(cms.site.run().exit_code == 0);
+  CHECK(Publisher::files_in(cms.second()) == 0);
+  CHECK_FALSE(fs::is_symlink(cms.second() / "public/s/a.zip"));  // nobody is led to what is gone
+
+  REQUIRE(cms.publish_and_run("deliver => '{}'").exit_code == 0);
+  CHECK(cms.site.state("s", "a") == "done");
+  REQUIRE(cms.publish_and_run().exit_code == 0);  // all of them again
+  cms.check_there(cms.second());
+  cms.check_there(cms.mirror.path());
+}
+
+TEST_CASE("a job that names an unknown target fails by name, before anything is built") {
+  Publisher cms;
+  const Result run = cms.publish_and_run("deliver => '{second,mirrer}'");
+  CHECK(run.exit_code == 1);
+  CHECK(cms.site.state("s", "a") == "failed");
+  CHECK_THAT(cms.site.job("s", "a")["last_error"].get<std::string>(), Contains("'mirrer', which is no target"));
+  CHECK(cms.site.builds().empty());
+  CHECK_THROWS_WITH(cms.site.publish("s", "b", "a.jpg", "deliver => '{a b}'"), Contains("deliver: a target's name"));
+}
+
+TEST_CASE("a target that comes later gets what was built before, and one that goes away is waited for by nobody") {
+  Publisher cms;
+  cms.deliver("{}");
+  REQUIRE(cms.publish_and_run().exit_code == 0);
+  cms.deliver("{second: " + cms.second().string() + "}");
+  REQUIRE(cms.site.run().exit_code == 0);
+  cms.check_there(cms.second());
+
+  cms.server.stop();
+  cms.deliver("{second: " + cms.second().string() + ", mirror: " + cms.mirror_place(", required: true") + "}");
+  CHECK(cms.site.run().exit_code == 1);
+  CHECK(cms.site.state("s", "a") == "delivering");
+  cms.deliver("{second: " + cms.second().string() + "}");
+  CHECK(cms.site.run().exit_code == 0);
+  CHECK(cms.site.state("s", "a") == "done");
+}
+
+TEST_CASE("a newer build that comes while a target is away is the only one that goes there") {
+  Publisher cms;
+  cms.server.stop();
+  CHECK(cms.publish_and_run().exit_code == 1);
+  cms.change(2);
+  cms.publish_and_run();
+  CHECK(cms.state_at("mirror") == "retired,waiting");
+  cms.server.start();
+  cms.make_due();
+  REQUIRE(cms.site.run().exit_code == 0);
+  cms.check_there(cms.mirror.path());
+  CHECK(Publisher::files_in(cms.mirror.path()) == 1);
+}
+
+TEST_CASE("a run that is killed while it delivers leaves nothing half there, and the next one ends it") {
+  Publisher cms;
+  write_file(cms.site.content("a.jpg"), random_bytes(60'000'000, 5), k_time);
+  cms.site.set("archives.deliver", "{mirror: " + cms.mirror_place() + "}");
+  cms.site.publish("s", "a", "a.jpg");
+  for (int i = 0; i < 3; ++i) {
+    Process run = cms.site.start({"run"});
+    REQUIRE(wait_until([&] {
+      for (const auto& entry : fs::recursive_directory_iterator(cms.mirror.path())) {
+        if (entry.path().extension() == ".part" && entry.file_size() > 1'000'000) return true;
+      }
+      return !run.running();
+    }));
+    if (!run.running()) break;
+    run.send(SIGKILL);
+    run.wait();
+    CHECK(cms.site.state("s", "a") == "done");  // here, it is
+    CHECK_FALSE(fs::exists(cms.mirror / "public/s/a.zip"));
+    for (const auto& entry : fs::recursive_directory_iterator(cms.mirror.path())) {
+      CHECK(entry.path().extension() != ".zip");
+    }
+  }
+  REQUIRE(cms.site.run().exit_code == 0);
+  cms.check_there(cms.mirror.path());
+  CHECK(Publisher::files_in(cms.mirror.path()) == 1);
+}
+
+TEST_CASE("a target that stands still holds up neither other targets nor building") {
+  Publisher cms;
+  write_file(cms.site.content("a.jpg"), random_bytes(60'000'000, 5), k_time);
+  cms.site.publish("s", "a", "a.jpg");
+  Process run = cms.site.start({"run"});
+  REQUIRE(wait_until([&] { return !cms.server.sessions().empty(); }));
+  cms.server.signal_sessions(SIGSTOP);
+  write_file(cms.site.content("b.jpg"), random_bytes(1'000, 6), k_time);
+  cms.site.publish("s", "b", "b.jpg");
+  CHECK(wait_until(
+      [&] { return cms.site.state("s", "b") == "done" && fs::is_symlink(cms.second() / "public/s/b.zip"); }));
+  const Result result = run.wait();
+  INFO(result.text());
+  cms.server.signal_sessions(SIGCONT);
+  cms.make_due();
+  cms.site.run();
+  cms.make_due();
+  CHECK(cms.site.run().exit_code == 0);
+  cms.check_there(cms.mirror.path());
+  cms.check_there(cms.mirror.path(), "b");
+}
+
+// Two hosts build the same archive one after the other, and the first one's delivery comes last.
+TEST_CASE("a target ends with the newest build, whichever host comes last") {
+  Publisher cms;
+  REQUIRE(cms.publish_and_run().exit_code == 0);
+  Site other(cms.site, "other");
+  other.set("archives.deliver", "{second: " + cms.second().string() + "}");
+  cms.deliver("{second: " + cms.second().string() + "}");
+  cms.change(2);
+  cms.site.publish("s", "a", "a.jpg");
+  REQUIRE(other.run().exit_code == 0);
+  const auto newest = fs::read_symlink(other.link("s", "a"));
+  CHECK(fs::read_symlink(cms.second() / "public/s/a.zip") == newest);
+  // As if the first host had switched the link after the second one.
+  const auto old = fs::read_symlink(cms.site.link("s", "a"));
+  fs::remove(cms.second() / "public/s/a.zip");
+  fs::create_symlink(old, cms.second() / "public/s/a.zip");
+  cms.age();
+  REQUIRE(cms.site.run().exit_code == 0);  // removes its own, and sees that the link led there
+  REQUIRE(other.run().exit_code == 0);
+  CHECK(fs::read_symlink(cms.second() / "public/s/a.zip") == newest);
+  CHECK(fs::exists(cms.second() / "public/s/a.zip"));
+}
+
+TEST_CASE("an archive whose job is removed is removed from its targets") {
+  Publisher cms;
+  REQUIRE(cms.publish_and_run().exit_code == 0);
+  cms.site.sql("DELETE FROM zipmodule.job");
+  cms.age();
+  REQUIRE(cms.site.run().exit_code == 0);
+  CHECK(Publisher::files_in(cms.mirror.path()) == 0);
+  CHECK_FALSE(fs::is_symlink(cms.mirror / "public/s/a.zip"));
+  CHECK(cms.site.sql("SELECT count(*) FROM zipmodule.delivery") == "0");
+}
+
+TEST_CASE("check writes to every target, and tells what is wrong with one") {
+  Publisher cms;
+  for (const char* target : {"target second", "target mirror"}) {
+    const Json probe = cms.site.probe(target);
+    CHECK(probe["level"] == "ok");
+    CHECK_THAT(probe["detail"].get<std::string>(), Contains("can be written") && Contains("bytes free"));
+  }
+  CHECK(Publisher::files_in(cms.mirror.path()) == 0);
+  fs::remove(cms.second());
+  CHECK_THAT(cms.site.probe("target second")["detail"].get<std::string>(), Contains("there is no folder"));
+  cms.server.stop();
+  CHECK_THAT(cms.site.probe("target mirror")["detail"].get<std::string>(), Contains("target mirror: sftp://"));
+}
+
+TEST_CASE("explain and status tell where an archive is, and why it is not elsewhere") {
+  Publisher cms;
+  cms.deliver("{second: " + cms.second().string() + ", mirror: " + cms.mirror_place(", required: true") + "}");
+  cms.server.stop();
+  cms.publish_and_run();
+  const Result explained = cms.site.call({"explain", "s", "a"});
+  CHECK_THAT(explained.out, Contains("s/a is delivering") && Contains("It was delivered to target second") &&
+                                Contains("still to be delivered to required target mirror") &&
+                                Contains("target_unreachable") && Contains("is tried again in"));
+  const Result status = cms.site.call({"status", "s", "a"});
+  CHECK_THAT(status.out,
+             Contains("delivering") && Contains("second: delivered") && Contains("mirror: waiting, required"));
+  const Json job = Json::parse(cms.site.call({"explain", "s", "a", "--json"}).out);
+  CHECK(job["deliveries"][0]["last_error_kind"] == "target_unreachable");
+  CHECK(job["deliveries"][1]["state"] == "delivered");
+}
+
+TEST_CASE("a source may be written as the URL of what a root covers") {
+  Publisher cms;
+  const std::string url =
+      "sftp://" + SshServer::host() + ":" + std::to_string(cms.line.port()) + cms.mirror.path().string();
+  cms.site.set("content.roots", "{default: " + cms.site.content().string() + ", cms: " + cms.mirror_place() + "}");
+  cms.deliver("{}");
+  write_file(cms.mirror / "album/x.jpg", random_bytes(1'000, 6), k_time);
+  cms.site.publish("s", "url", url + "/album/x.jpg");
+  REQUIRE(cms.site.run().exit_code == 0);
+  CHECK(cms.site.state("s", "url") == "done");
+
+  for (const char* other : {"sftp://elsewhere.example/album/x.jpg", "s3://bucket/x.jpg"}) {
+    cms.site.publish("s", "other", other);
+    CHECK(cms.site.run().exit_code == 1);
+    CHECK_THAT(cms.site.job("s", "other")["last_error"].get<std::string>(),
+               Contains("no content root") && Contains("covers it"));
+  }
+  for (const auto& [source, rule] : {std::pair{url + "/../x", "must not contain '..'"},
+                                     {std::string("sftp://u:secret@h/x"), "must not hold a password"},
+                                     {std::string("s3://bucket"), "must be a URL such as"}}) {
+    CHECK_THROWS_WITH(cms.site.publish("s", "bad", source), Contains(rule) && !Contains("secret@"));
+  }
 }
 
 }  // namespace
