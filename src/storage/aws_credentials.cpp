@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -16,6 +14,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "storage/http_address.hpp"
+#include "storage/remote.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -27,6 +26,8 @@ constexpr std::chrono::minutes k_renew_before{5};
 constexpr std::chrono::seconds k_least_left{15};
 // Between two renewals that brought nothing better than there was.
 constexpr std::chrono::seconds k_between_tries{30};
+// Looking everywhere takes a second where there is no metadata service, and many files are asked for at once.
+constexpr std::chrono::seconds k_remember_none{5};
 // A service of this host, or of the one that it runs on: it answers at once, or is not there.
 constexpr std::chrono::milliseconds k_neighbour_timeout{2'000};
 // How long a session with the metadata service lasts: for the three requests there are.
@@ -68,18 +69,6 @@ std::optional<AwsCredentials> complete(AwsCredentials credentials) {
   return credentials;
 }
 
-// "2026-05-17T15:09:54Z"
-std::optional<system_clock::time_point> time_of(const std::string& text) {
-  std::tm parts{};
-  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
-                  &parts.tm_hour, &parts.tm_min, &parts.tm_sec) != 6) {
-    return std::nullopt;
-  }
-  parts.tm_year -= 1900;
-  parts.tm_mon -= 1;
-  return system_clock::from_time_t(::timegm(&parts));
-}
-
 // What containers' endpoints and the metadata service answer.
 std::optional<AwsCredentials> parse_answer(const std::string& text) {
   const auto answer = nlohmann::json::parse(text, nullptr, false);
@@ -91,8 +80,9 @@ std::optional<AwsCredentials> parse_answer(const std::string& text) {
   AwsCredentials credentials{field("AccessKeyId"), field("SecretAccessKey"), field("Token"), std::nullopt};
   const std::string expires = field("Expiration");
   if (!expires.empty()) {
-    credentials.expires = time_of(expires);
-    if (!credentials.expires) return std::nullopt;
+    const auto seconds = time_of(expires);
+    if (!seconds) return std::nullopt;
+    credentials.expires = system_clock::from_time_t(*seconds);
   }
   return complete(std::move(credentials));
 }
@@ -272,6 +262,11 @@ std::optional<AwsCredentials> AwsCredentialChain::from_instance(const std::stop_
 }
 
 AwsCredentials AwsCredentialChain::load(const std::string& name, const std::stop_token& stop) {
+  const auto none = [&] {
+    return Error(ErrorKind::source_refused, fmt::format("{}: no AWS credentials: {}", name, tried_),
+                 "give the user that runs zipmodule credentials in one of these places");
+  };
+  if (std::chrono::steady_clock::now() < none_until_) throw none();
   tried_.clear();
   if (!options_.profile.empty() || !options_.credentials_file.empty()) {
     if (auto found = from_profile()) return *found;
@@ -283,8 +278,8 @@ AwsCredentials AwsCredentialChain::load(const std::string& name, const std::stop
     if (auto found = from_instance(stop)) return *found;
   }
   tried_.resize(tried_.size() - 2);
-  throw Error(ErrorKind::source_refused, fmt::format("{}: no AWS credentials: {}", name, tried_),
-              "give the user that runs zipmodule credentials in one of these places");
+  none_until_ = std::chrono::steady_clock::now() + k_remember_none;
+  throw none();
 }
 
 std::optional<AwsCredentials> AwsCredentialChain::kept(std::chrono::seconds margin) {

@@ -25,7 +25,8 @@ IniFile parse_ini(const std::string& text);
 // (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI); at the instance's metadata service, version 2 (unless
 // AWS_EC2_METADATA_DISABLED). Profiles that lead elsewhere (role_arn, sso_*, credential_process) are refused by name.
 //
-// What expires is renewed five minutes before, by one thread at a time; what is good still is used while that fails.
+// What expires is renewed five minutes before, by one thread at a time; what is good still is used while that fails. Where
+// there were none, nobody looks again for some seconds: a host without a metadata service takes its time to say so.
 class AwsCredentialChain {
  public:
   struct Options {
@@ -40,7 +41,7 @@ class AwsCredentialChain {
   // Error{stopped}.
   AwsCredentials get(const std::string& name, const std::stop_token& stop);
 
-  // They were refused: the next one who asks gets what is there then.
+  // They were refused: who asks next gets what is there then.
   void forget();
 
   // $AWS_REGION, $AWS_DEFAULT_REGION, the profile's; empty where nobody tells.
@@ -64,7 +65,8 @@ class AwsCredentialChain {
   HttpTransport http_;  // of this host and its neighbour: no proxy, short time-outs
 
   std::mutex renewing_;
-  std::string tried_;  // guarded by renewing_: where there were none
+  std::string tried_;  // guarded by renewing_, as below: where there were none
+  std::chrono::steady_clock::time_point none_until_;
 
   std::mutex mutex_;
   std::optional<AwsCredentials> kept_;  // guarded by mutex_, as below

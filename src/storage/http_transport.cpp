@@ -163,6 +163,22 @@ std::string HttpAnswer::header(const std::string& lower_name) const {
   return found == headers.end() ? std::string() : found->second;
 }
 
+std::optional<ContentRange> HttpAnswer::content_range() const {
+  constexpr std::string_view k_unit = "bytes ";
+  const std::string range = header("content-range");
+  const std::string_view text = range;
+  const auto dash = text.find('-');
+  const auto slash = text.find('/');
+  if (!text.starts_with(k_unit) || dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) {
+    return std::nullopt;
+  }
+  const auto first = number_of(text.substr(k_unit.size(), dash - k_unit.size()));
+  const auto last = number_of(text.substr(dash + 1, slash - dash - 1));
+  const auto whole = number_of(text.substr(slash + 1));
+  if (!first || !last || !whole) return std::nullopt;
+  return ContentRange{*first, *last, *whole};
+}
+
 HttpTransport::HttpTransport(HttpOptions options) : options_(std::move(options)) {
   static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (ready != CURLE_OK) throw Error(ErrorKind::internal, "libcurl can't be initialized");

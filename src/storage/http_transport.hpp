@@ -55,6 +55,13 @@ struct HttpRequest {
   std::chrono::seconds silence{0};
 };
 
+// RFC 9110, section 14.4: "bytes 0-99/1234"
+struct ContentRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  std::uint64_t whole = 0;
+};
+
 struct HttpAnswer {
   CURLcode code = CURLE_OK;
   long status = 0;
@@ -71,6 +78,7 @@ struct HttpAnswer {
   bool answered() const noexcept { return code == CURLE_OK; }
   bool is_success() const noexcept { return status >= 200 && status < 300; }
   std::string header(const std::string& lower_name) const;  // empty: none
+  std::optional<ContentRange> content_range() const;        // nullopt: none that can be understood
 };
 
 // Thread-safe. HTTP/1.1, certificates checked, redirects not followed.

@@ -4,8 +4,9 @@
 #include <openssl/sha.h>
 
 #include <array>
+#include <charconv>
 #include <cstring>
-#include <string_view>
+#include <ctime>
 
 namespace zipmodule::storage {
 
@@ -20,6 +21,20 @@ std::uint64_t hash_of(const std::string& text) {
 std::string join(const std::string& parent, const std::string& child) {
   if (parent.empty() || child.empty()) return parent + child;
   return parent.back() == '/' ? parent + child : parent + '/' + child;
+}
+
+std::optional<std::uint64_t> number_of(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<std::int64_t> time_of(const std::string& text) {
+  std::tm parts{};
+  const char* const end = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (end == nullptr || (*end != 'Z' && *end != '.')) return std::nullopt;
+  return ::timegm(&parts);
 }
 
 Error stopped_waiting() { return {ErrorKind::stopped, "waiting for a host was stopped"}; }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/error.hpp"
 
@@ -16,6 +18,12 @@ inline constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
 
 // Two paths, either of which may be empty, with one '/' between them.
 std::string join(const std::string& parent, const std::string& child);
+
+// Of digits alone; nullopt where there is anything else, or too much of it.
+std::optional<std::uint64_t> number_of(std::string_view text);
+
+// "2026-05-17T15:09:54Z", or with parts of a second, as seconds since 1970; nullopt for everything else.
+std::optional<std::int64_t> time_of(const std::string& text);
 
 // Error{stopped}
 Error stopped_waiting();

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string_view>
@@ -33,13 +31,6 @@ bool is_address(std::string_view host) {
 }
 
 bool has(const HttpAnswer& answer, const char* name) { return answer.headers.contains(name); }
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 S3Object object_of(const HttpAnswer& answer) {
   S3Object object;
@@ -199,15 +190,12 @@ S3Object S3Client::get(const std::string& key, const std::string& etag, std::uin
   const HttpAnswer answer = ask(made, stop);
   S3Object object = object_of(answer);
   if (answer.status == 206) {
-    // "bytes 0-99/1234", RFC 9110, section 14.4
-    const std::string range = answer.header("content-range");
-    const auto slash = range.find('/');
-    const auto whole = slash == std::string::npos ? std::nullopt : number(std::string_view(range).substr(slash + 1));
-    if (!whole || answer.too_long || !range.starts_with(fmt::format("bytes {}-", offset)) ||
-        object.body_bytes != std::min<std::uint64_t>(buffer.size(), *whole - std::min(*whole, offset))) {
+    const auto range = answer.content_range();
+    if (!range || range->first != offset || answer.too_long ||
+        object.body_bytes != std::min<std::uint64_t>(buffer.size(), range->whole - std::min(range->whole, offset))) {
       not_s3(name, "the server sends another part than was asked for");
     }
-    object.size_bytes = *whole;
+    object.size_bytes = range->whole;
   } else {
     if (!answer.content_length || offset > 0) not_s3(name, "the server does not send parts");
     object.size_bytes = *answer.content_length;

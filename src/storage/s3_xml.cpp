@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <cstdio>
-#include <ctime>
 #include <memory>
 #include <pugixml.hpp>
 #include <string_view>
+
+#include "storage/remote.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -44,25 +43,6 @@ std::string decoded(const std::string& text) {
   return out;
 }
 
-// "2026-10-12T17:50:30.000Z"
-std::int64_t time_of(const std::string& text) {
-  std::tm parts{};
-  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
-                  &parts.tm_hour, &parts.tm_min, &parts.tm_sec) != 6) {
-    return -1;
-  }
-  parts.tm_year -= 1900;
-  parts.tm_mon -= 1;
-  return ::timegm(&parts);
-}
-
-std::optional<std::uint64_t> number(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 }  // namespace
 
 std::optional<S3Words> parse_error(const std::string& xml) {
@@ -82,11 +62,11 @@ std::optional<S3Page> parse_page(const std::string& xml) {
   const bool encoded = text_of(list, "EncodingType") == "url";  // some servers don't know of it
   S3Page page;
   for (const pugi::xml_node& object : list.children("Contents")) {
-    const auto size = number(text_of(object, "Size"));
+    const auto size = number_of(text_of(object, "Size"));
     if (!size) return std::nullopt;
     const std::string key = text_of(object, "Key");
     page.objects.push_back({encoded ? decoded(key) : key, *size, strong_etag(text_of(object, "ETag")),
-                            time_of(text_of(object, "LastModified"))});
+                            time_of(text_of(object, "LastModified")).value_or(-1)});
   }
   page.truncated = text_of(list, "IsTruncated") == "true";
   page.next = text_of(list, "NextContinuationToken");

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <string_view>
 
 #include "base/error.hpp"
 #include "storage/http_address.hpp"
@@ -13,35 +11,6 @@ namespace zipmodule::storage {
 namespace {
 
 constexpr int k_most_redirects = 3;
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-// RFC 9110, section 14.4.
-struct ContentRange {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-  std::uint64_t whole = 0;
-};
-
-// "bytes 0-99/1234"
-std::optional<ContentRange> content_range(std::string_view text) {
-  constexpr std::string_view k_unit = "bytes ";
-  const auto dash = text.find('-');
-  const auto slash = text.find('/');
-  if (!text.starts_with(k_unit) || dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) {
-    return std::nullopt;
-  }
-  const auto first = number(text.substr(k_unit.size(), dash - k_unit.size()));
-  const auto last = number(text.substr(dash + 1, slash - dash - 1));
-  const auto whole = number(text.substr(slash + 1));
-  if (!first || !last || !whole) return std::nullopt;
-  return ContentRange{*first, *last, *whole};
-}
 
 // Of a server that answered, and not with what was asked for.
 Error refusal(const std::string& name, long status) {
@@ -121,7 +90,7 @@ WebFile WebClient::ask(const std::string& url, std::uint64_t offset, std::span<s
   file.body_bytes = answer.body_bytes;
   file.size_bytes = answer.content_length;
   if (answer.status == 206) {
-    const auto range = content_range(answer.header("content-range"));
+    const auto range = answer.content_range();
     if (!range || range->first != offset || range->last + 1 != std::min(offset + buffer.size(), range->whole) ||
         answer.too_long) {
       throw unreadable("the server sends another part than was asked for", "look at caches in between");

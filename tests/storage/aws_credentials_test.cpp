@@ -246,20 +246,23 @@ TEST_CASE("what expires is renewed five minutes before, once, and used on while 
   CHECK(service.requests().size() == 2);
   seconds_before = 1;
   CHECK_THROWS_AS(chain.get("x", {}), Error);
+  CHECK(service.requests().size() == 2);
   broken = false;
   std::atomic<int> wrong = 0;
   seconds_before = 3'600;
-  chain.forget();
+  AwsCredentialChain fresh({"", {}, [&] { return end - std::chrono::seconds(seconds_before); }});
   {
     std::vector<std::jthread> threads;
     for (int i = 0; i < 8; ++i) {
       threads.emplace_back([&] {
-        if (chain.get("x", {}).key_id != "KEY2") ++wrong;
+        if (fresh.get("x", {}).key_id != "KEY2") ++wrong;
       });
     }
   }
   CHECK(wrong == 0);
   CHECK(served == 2);
+  fresh.forget();
+  CHECK(fresh.get("x", {}).key_id == "KEY3");
 }
 
 }  // namespace

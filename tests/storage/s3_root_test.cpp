@@ -19,6 +19,7 @@
 #include "support/strict_s3.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
+#include "support/web_server.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -141,6 +142,37 @@ TEST_CASE("an object is what its listing says, and recognised from its first sec
   CHECK(status.ctime_ns == 0);
   write_file(bucket.objects() / "media/file", "CONTENT", k_time);
   CHECK_FALSE(same_version(root->status("file", {}), status));
+}
+
+TEST_CASE("without ETags it is the time that counts") {
+  Bucket bucket;
+  bucket.server.fail(R"([{"op": "HeadObject,GetObject", "do": "no_etag"}])");
+  const auto root = bucket.root();
+  CHECK(text_of(*root, "file") == "content");
+  const FileStatus status = root->status("file", {});
+  CHECK(status.ctime_ns == (k_time + 60) * 1'000'000'000);
+  write_file(bucket.objects() / "media/file", "CONTENT", k_time + 1);
+  std::string text(7, '\0');
+  const auto error =
+      error_of([&] { root->open("file", status, {})->read_at(0, std::as_writable_bytes(std::span(text))); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::source_changed);
+}
+
+TEST_CASE("a bucket is read over TLS, and only where its certificate is trusted") {
+  Bucket bucket;
+  const test::WebServer tls(bucket.folder.path(),
+                            fmt::format("location / {{ proxy_pass http://127.0.0.1:{}; proxy_http_version 1.1; "
+                                        "proxy_set_header Host $http_host; }}",
+                                        bucket.server.port()));
+  bucket.options.endpoint = tls.url();
+  bucket.options.path_style = true;
+  bucket.options.ca = tls.certificate();
+  write_file(bucket.objects() / "media/a b+%/c", "odd", k_time);
+  CHECK(text_of(*bucket.root(), "a b+%/c") == "odd");
+  bucket.options.ca.clear();
+  bucket.options.timeout = std::chrono::seconds(30);  // all of the system's authorities are read
+  status_fails(bucket, ErrorKind::source_refused, "certificate");
 }
 
 TEST_CASE("a large object is read in pieces, and of one version only") {

@@ -99,6 +99,12 @@ TEST_CASE("a file of another size is replaced") {
   CHECK(read_file(bucket.object(k_path)) == "content");
 }
 
+TEST_CASE("where a key service encrypts, an ETag is no MD5, and not taken for one") {
+  Bucket bucket;
+  bucket.server.fail(R"([{"op": "PutObject", "do": "kms"}])");
+  CHECK(bucket.put("content") == 7);
+}
+
 TEST_CASE("an archive without a prefix, and with names that need encoding") {
   Bucket bucket;
   bucket.options.prefix.clear();

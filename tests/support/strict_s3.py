@@ -326,6 +326,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(412, "PreconditionFailed", "another version")
         headers = {"ETag": f'"{etag}"', "Last-Modified": email.utils.formatdate(mtime, usegmt=True),
                    "Accept-Ranges": "bytes", **stored}
+        if self.fault.get("do") == "no_etag":
+            del headers["ETag"]
         first, end, status = 0, size, 200
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if match and self.command == "GET":
@@ -352,8 +354,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.require_md5(body)
         stored = self.stored_headers()
         etag = hashlib.md5(body).hexdigest()
-        self.store.store(key, body, etag, stored)
-        self.answer(200, b"", {"ETag": f'"{self.told(etag)}"'})
+        headers = {}
+        if self.fault.get("do") == "kms":  # then an ETag looks like an MD5, and is none
+            etag = hashlib.md5(b"encrypted" + body).hexdigest()
+            headers["x-amz-server-side-encryption"] = "aws:kms"
+        self.store.store(key, body, etag, {**stored, **headers})
+        self.answer(200, b"", {"ETag": f'"{self.told(etag)}"', **headers})
 
     def stored_headers(self):
         if self.fault.get("do") == "refuse_redirect" and self.headers.get("x-amz-website-redirect-location"):
