@@ -7,6 +7,8 @@
 #include "storage/https_root.hpp"
 #include "storage/local_root.hpp"
 #include "storage/local_target.hpp"
+#include "storage/s3_root.hpp"
+#include "storage/s3_target.hpp"
 #include "storage/sftp_root.hpp"
 #include "storage/sftp_target.hpp"
 
@@ -40,6 +42,22 @@ storage::HttpsOptions https_options(const config::Config& config, const config::
   return options;
 }
 
+storage::S3Options s3_options(const config::S3Place& place) {
+  storage::S3Options options;
+  options.bucket = place.bucket;
+  options.prefix = place.prefix;
+  options.endpoint = place.endpoint;
+  options.region = place.region;
+  // What is not Amazon's seldom has a name for each bucket.
+  options.path_style = place.style == "path" || (place.style == "auto" && !place.endpoint.empty());
+  options.profile = place.profile;
+  options.credentials_file = place.credentials;
+  options.ca = place.ca;
+  options.connections = place.sessions;
+  options.timeout = place.timeout;
+  return options;
+}
+
 }  // namespace
 
 std::unique_ptr<const storage::Root> open_root(const config::Config& config, const std::string& name,
@@ -52,12 +70,18 @@ std::unique_ptr<const storage::Root> open_root(const config::Config& config, con
     return std::make_unique<storage::HttpsRoot>(name, https->url, https_options(config, *https),
                                                 config.run.memory_bytes / k_window_part);
   }
+  if (const auto* s3 = std::get_if<config::S3Place>(&place)) {
+    return std::make_unique<storage::S3Root>(name, s3_options(*s3), config.run.memory_bytes / k_window_part);
+  }
   return std::make_unique<storage::LocalRoot>(name, std::get<std::filesystem::path>(place), config.archives.root);
 }
 
 std::unique_ptr<storage::Target> open_target(const std::string& name, const config::Target& target) {
   if (const auto* sftp = std::get_if<config::SftpPlace>(&target.place)) {
     return std::make_unique<storage::SftpTarget>(name, sftp_options(*sftp), sftp->folder, target.read_back);
+  }
+  if (const auto* s3 = std::get_if<config::S3Place>(&target.place)) {
+    return std::make_unique<storage::S3Target>(name, s3_options(*s3));
   }
   return std::make_unique<storage::LocalTarget>(name, std::get<std::filesystem::path>(target.place));
 }

@@ -9,8 +9,9 @@
 #include <utility>
 
 #include "storage/file_status.hpp"
-#include "storage/http_client.hpp"
+#include "storage/http_address.hpp"
 #include "storage/remote.hpp"
+#include "storage/web_client.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -22,20 +23,6 @@ constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
 // Beyond it nanoseconds don't fit 64 bits.
 constexpr std::int64_t k_last_second = 9'000'000'000;
 constexpr std::int64_t k_never_settled_ns = std::numeric_limits<std::int64_t>::max();
-
-// RFC 3986, section 2.3: all but the unreserved, and '/' between segments, is percent-encoded.
-std::string encoded(const std::string& path) {
-  std::string text;
-  for (const char c : path) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '.' || c == '_' || c == '~' || c == '/';
-    if (plain)
-      text += c;
-    else
-      text += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return text;
-}
 
 bool strong(const std::string& etag) { return !etag.empty() && !etag.starts_with("W/"); }
 
@@ -56,7 +43,7 @@ class HttpsFile final : public File {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), listed_.size_bytes - offset));
     for (std::size_t got = 0; got < size;) {
       const auto piece = buffer.subspan(got, std::min(k_piece_bytes, size - got));
-      const HttpResponse response = root_.client_->ask(url_, offset + got, piece, name(), stop_);
+      const WebFile response = root_.client_->ask(url_, offset + got, piece, name(), stop_);
       require_listed(response);
       // A server may answer a range with the whole (RFC 9110, section 14.2).
       if (response.status == 200 && (offset + got > 0 || piece.size() != listed_.size_bytes)) {
@@ -72,7 +59,7 @@ class HttpsFile final : public File {
   void require_unchanged() override { require_listed(root_.client_->ask(url_, 0, {}, name(), stop_)); }
 
  private:
-  void require_listed(const HttpResponse& response) const {
+  void require_listed(const WebFile& response) const {
     const FileStatus now = root_.status_of(response, path_);
     // Servers behind one balancer may have the same ETags and other times.
     const bool same = strong(response.etag) ? now.size_bytes == listed_.size_bytes && now.inode == listed_.inode
@@ -90,7 +77,7 @@ class HttpsFile final : public File {
 HttpsRoot::HttpsRoot(std::string name, std::string url, HttpsOptions options, std::uint64_t window_bytes)
     : Root(std::move(name)),
       url_(std::move(url)),
-      client_(std::make_unique<HttpClient>(options)),
+      client_(std::make_unique<WebClient>(options)),
       fetchers_(std::make_unique<Fetchers>(options.connections, window_bytes)) {}
 
 HttpsRoot::~HttpsRoot() = default;
@@ -101,10 +88,10 @@ std::string HttpsRoot::url_of(const std::string& path) const {
                 fmt::format("source {}: a '\\' leads nowhere on a web server", full_name(path)),
                 "list it by another name");
   }
-  return fmt::format("{}/{}", url_, encoded(path));
+  return fmt::format("{}/{}", url_, encoded_path(path));
 }
 
-FileStatus HttpsRoot::status_of(const HttpResponse& response, const std::string& path) const {
+FileStatus HttpsRoot::status_of(const WebFile& response, const std::string& path) const {
   if (response.folder) {
     FileStatus folder;
     folder.type = FileType::directory;

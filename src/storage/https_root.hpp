@@ -10,8 +10,8 @@
 
 namespace zipmodule::storage {
 
-class HttpClient;
-struct HttpResponse;
+struct WebFile;
+class WebClient;
 
 // A file's version is told by ETag, size and Last-Modified; each answer with a part of it is compared. One that was changed
 // within the last minute, by our clock, is not recognised as unchanged by a later build, and what has neither ETag nor time
@@ -38,10 +38,10 @@ class HttpsRoot final : public Root {
   friend class HttpsFile;
 
   std::string url_of(const std::string& path) const;
-  FileStatus status_of(const HttpResponse& response, const std::string& path) const;
+  FileStatus status_of(const WebFile& response, const std::string& path) const;
 
   const std::string url_;
-  const std::unique_ptr<HttpClient> client_;
+  const std::unique_ptr<WebClient> client_;
   const std::unique_ptr<Fetchers> fetchers_;  // last: their tasks end before the rest goes
 };
 

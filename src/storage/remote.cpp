@@ -6,8 +6,9 @@
 #include <openssl/sha.h>
 
 #include <array>
+#include <charconv>
 #include <cstring>
-#include <string_view>
+#include <ctime>
 
 namespace zipmodule::storage {
 
@@ -51,6 +52,20 @@ std::optional<std::string> below(const std::string& folder, const std::string& p
   const std::string prefix = folder.empty() || folder.ends_with('/') ? folder : folder + '/';
   if (!path.starts_with(prefix)) return std::nullopt;
   return path.substr(prefix.size());
+}
+
+std::optional<std::uint64_t> number_of(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<std::int64_t> time_of(const std::string& text) {
+  std::tm parts{};
+  const char* const end = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (end == nullptr || (*end != 'Z' && *end != '.')) return std::nullopt;
+  return ::timegm(&parts);
 }
 
 Error stopped_waiting() { return {ErrorKind::stopped, "waiting for a host was stopped"}; }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/error.hpp"
 
@@ -29,6 +30,12 @@ std::string seen_from(const std::string& link, const std::string& path);
 
 // What is behind `folder` in `path`: both of components divided by '/'; nullopt where it is not below it.
 std::optional<std::string> below(const std::string& folder, const std::string& path);
+
+// Of digits alone; nullopt where there is anything else, or too much of it.
+std::optional<std::uint64_t> number_of(std::string_view text);
+
+// "2026-05-17T15:09:54Z", or with parts of a second, as seconds since 1970; nullopt for everything else.
+std::optional<std::int64_t> time_of(const std::string& text);
 
 // Error{stopped}
 Error stopped_waiting();

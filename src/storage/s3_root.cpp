@@ -1,0 +1,169 @@
+#include "storage/s3_root.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include "storage/file_status.hpp"
+#include "storage/remote.hpp"
+#include "storage/s3_client.hpp"
+#include "storage/s3_walk.hpp"
+
+namespace zipmodule::storage {
+namespace {
+
+// One request: the delay before its first byte, 30 to 100 ms at Amazon, must not matter much, and it must be small enough to
+// be repeated.
+constexpr std::size_t k_piece_bytes = std::size_t{8} << 20U;
+// Where the server tells no time: the first that a zip archive can hold, 1980-01-01.
+constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
+// Beyond it nanoseconds don't fit 64 bits.
+constexpr std::int64_t k_last_second = 9'000'000'000;
+
+bool leads_somewhere(std::string_view path) {
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const auto end = std::min(path.find('/', begin), path.size());
+    const auto part = path.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
+}  // namespace
+
+class S3File final : public File {
+ public:
+  S3File(const S3Root& root, std::string path, const FileStatus& listed, std::stop_token stop)
+      : File(root.full_name(path)),
+        root_(root),
+        path_(std::move(path)),
+        who_("source " + name()),
+        key_(root.client_->key_of(path_)),
+        listed_(listed),
+        stop_(std::move(stop)) {}
+
+  std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+    if (offset >= listed_.size_bytes) return 0;
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), listed_.size_bytes - offset));
+    for (std::size_t got = 0; got < size;) {
+      const auto piece = buffer.subspan(got, std::min(k_piece_bytes, size - got));
+      const S3Object object = root_.client_->get(key_, etag(), offset + got, piece, who_, stop_);
+      require_listed(object);
+      if (object.body_bytes != piece.size()) throw changed(name());
+      got += piece.size();
+    }
+    return size;
+  }
+
+  void require_unchanged() override {
+    const auto object = root_.client_->head(key_, who_, stop_);
+    if (!object) {
+      throw Error(ErrorKind::source_missing, fmt::format("{} is gone", who_),
+                  "put it there, or publish a list without it");
+    }
+    require_listed(*object);
+  }
+
+ private:
+  std::string etag() const {
+    std::lock_guard lock(mutex_);
+    return etag_;
+  }
+  void require_listed(const S3Object& object) {
+    const FileStatus now = root_.status_of(object, path_);
+    const bool same = object.etag.empty() ? same_version(now, listed_)
+                                          : now.size_bytes == listed_.size_bytes && now.inode == listed_.inode;
+    if (!same) throw changed(name());
+    std::lock_guard lock(mutex_);
+    etag_ = object.etag;
+  }
+
+  const S3Root& root_;
+  const std::string path_;  // below the root
+  const std::string who_;
+  const std::string key_;
+  const FileStatus listed_;
+  const std::stop_token stop_;
+  mutable std::mutex mutex_;
+  std::string etag_;  // guarded by mutex_: of the listed version, once an answer told it
+};
+
+S3Root::S3Root(std::string name, S3Options options, std::uint64_t window_bytes)
+    : Root(std::move(name)),
+      client_(std::make_unique<S3Client>(std::move(options))),
+      device_(hash_of(fmt::format("s3://{}/{}/{}", client_->options().endpoint, client_->options().bucket,
+                                  client_->options().prefix))),
+      fetchers_(std::make_unique<Fetchers>(client_->options().connections, window_bytes)) {}
+
+S3Root::~S3Root() = default;
+
+FileStatus S3Root::status_of(const S3Object& object, const std::string& path) const {
+  return status_of(S3Listed{{}, object.size_bytes, object.etag, object.time_s}, path);
+}
+
+FileStatus S3Root::status_of(const S3Listed& listed, const std::string& path) const {
+  const bool timed = listed.time_s >= 0 && listed.time_s < k_last_second;
+  FileStatus status;
+  status.type = FileType::regular;
+  status.size_bytes = listed.size_bytes;
+  status.mtime_ns = timed ? listed.time_s * 1'000'000'000 : k_no_time_ns;
+  status.device = device_;
+  status.inode = hash_of(path + '\n' + listed.etag);
+  if (listed.etag.empty()) {
+    status.ctime_ns = timed ? status.mtime_ns + k_clocks_differ_ns : std::numeric_limits<std::int64_t>::max();
+  }
+  return status;
+}
+
+FileStatus S3Root::status(const std::string& path, const std::stop_token& stop) const {
+  const std::string who = "source " + full_name(path);
+  if (!path.empty()) {
+    if (const auto object = client_->head(client_->key_of(path), who, stop)) return status_of(*object, path);
+  }
+  const std::string key = client_->key_of(path);
+  const S3Page page = client_->list(key.empty() ? key : key + '/', "", 1, who, stop);
+  if (!path.empty() && page.objects.empty()) {
+    throw Error(ErrorKind::source_missing, fmt::format("{}: no such object, and no key below it", who),
+                "put it there, or publish a list without it");
+  }
+  FileStatus folder;
+  folder.type = FileType::directory;
+  return folder;
+}
+
+std::future<FileStatus> S3Root::look_up(const std::string& path, const std::stop_token& stop) const {
+  return fetchers_->pool.ask([this, path, stop] { return status(path, stop); });
+}
+
+std::unique_ptr<File> S3Root::open(const std::string& path, const FileStatus& listed,
+                                   const std::stop_token& stop) const {
+  return std::make_unique<S3File>(*this, path, listed, stop);
+}
+
+void S3Root::walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,
+                  Visitor& visitor) const {
+  S3Walk(*this, *client_, path, limits, stop, visitor).run();
+}
+
+std::optional<std::string> S3Root::path_of(const std::string& url) const {
+  const std::string bucket = fmt::format("s3://{}", client_->options().bucket);
+  if (url != bucket && !url.starts_with(bucket + "/")) return std::nullopt;
+  std::string_view key = std::string_view(url).substr(std::min(url.size(), bucket.size() + 1));
+  if (key.ends_with('/')) key.remove_suffix(1);
+  const std::string& prefix = client_->options().prefix;
+  if (!prefix.empty()) {
+    if (!key.starts_with(prefix)) return std::nullopt;
+    key.remove_prefix(prefix.size());
+    if (!key.empty() && key.front() != '/') return std::nullopt;
+    if (!key.empty()) key.remove_prefix(1);
+  }
+  if (!key.empty() && !leads_somewhere(key)) return std::nullopt;
+  return std::string(key);
+}
+
+}  // namespace zipmodule::storage
