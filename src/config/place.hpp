@@ -36,14 +36,14 @@ struct HttpsPlace {
 // A bucket, or what in it has a common prefix.
 struct S3Place {
   std::string bucket;
-  std::string prefix;                 // without '/' at either end; may be empty
-  std::string endpoint;               // http[s]://host[:port]; empty: Amazon's
-  std::string region;                 // empty: as the AWS command line finds it
-  std::string style = "auto";         // auto: path with an endpoint, virtual without; path, virtual
-  std::string profile;                // of the shared files; empty: as the AWS command line finds it
-  std::filesystem::path credentials;  // the shared file; empty: likewise
-  std::filesystem::path ca;           // certificates that are trusted; empty: the system's
-  unsigned sessions = 8;              // connections at once, at most
+  std::string prefix{};                 // without '/' at either end; may be empty
+  std::string endpoint{};               // http[s]://host[:port]; empty: Amazon's
+  std::string region{};                 // empty: as the AWS command line finds it
+  std::string style = "auto";           // auto: path with an endpoint, virtual without; path, virtual
+  std::string profile{};                // of the shared files; empty: as the AWS command line finds it
+  std::filesystem::path credentials{};  // the shared file; empty: likewise
+  std::filesystem::path ca{};           // certificates that are trusted; empty: the system's
+  unsigned sessions = 8;                // connections at once, at most
   std::chrono::seconds timeout{30};
 
   bool operator==(const S3Place&) const = default;

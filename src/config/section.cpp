@@ -199,12 +199,10 @@ std::optional<std::filesystem::path> Section::path_of(const Entry& entry) {
   if (!given) return std::nullopt;
   if (const auto scheme_end = given->find("://"); scheme_end != std::string::npos) {
     const std::string scheme = given->substr(0, scheme_end);
-    problem_at(
-        entry.line, entry.key,
-        fmt::format("is a remote place ({}://), but this version reads local folders, sftp://user@host/folder and "
-                    "https://host/path only; "
-                    "mount it, and name the folder",
-                    scheme));
+    problem_at(entry.line, entry.key,
+               fmt::format("is a remote place ({}://), but what there is are local folders, sftp://user@host/folder, "
+                           "s3://bucket/prefix and, to read from, https://host/path; mount it, and name the folder",
+                           scheme));
     return std::nullopt;
   }
   if (given->empty() || given->front() != '/' || given->find('\0') != std::string::npos) {

@@ -72,10 +72,14 @@ TEST_CASE("an https URL names host, port and path, and nothing else") {
   CHECK_THAT(parse_https_url(url, place), Contains(problem) && !Contains("secret"));
 }
 
-TEST_CASE("a root may be a URL with how to log in there") {
-  const auto parsed = parse(test::read_file(ZIPMODULE_SOURCE_DIR "/docs/examples/sftp.yaml"), "sftp.yaml", {4, "h"});
+Config example(const std::string& name) {
+  const auto parsed = parse(test::read_file(ZIPMODULE_SOURCE_DIR "/docs/examples/" + name), name, {4, "h"});
   for (const auto& problem : parsed.problems) FAIL_CHECK(to_string(problem));
-  const auto& roots = parsed.config.content.roots;
+  return parsed.config;
+}
+
+TEST_CASE("a root may be a URL with how to log in there") {
+  const auto roots = example("sftp.yaml").content.roots;
   REQUIRE(roots.size() == 3);
   CHECK(to_string(roots.at("default")) == "/srv/content");
   CHECK(to_string(roots.at("cms")) == "sftp://zipmodule@cms.example.com/srv/media");
@@ -89,9 +93,7 @@ TEST_CASE("a root may be a URL with how to log in there") {
 }
 
 TEST_CASE("a root on a web server may say how to talk to it") {
-  const auto parsed = parse(test::read_file(ZIPMODULE_SOURCE_DIR "/docs/examples/https.yaml"), "https.yaml", {4, "h"});
-  for (const auto& problem : parsed.problems) FAIL_CHECK(to_string(problem));
-  const auto& roots = parsed.config.content.roots;
+  const auto roots = example("https.yaml").content.roots;
   CHECK(std::get<HttpsPlace>(roots.at("web")).url == "https://cms.example.com/media");
   const auto& inside = std::get<HttpsPlace>(roots.at("inside"));
   CHECK(inside.url == "https://files.internal:8443");
@@ -111,10 +113,52 @@ TEST_CASE("problems of a root's mapping name its line and key") {
   CHECK_THAT(all, Contains("z.yaml:4: unknown key 'content.roots.a.uri'"));
   CHECK_THAT(all, Contains("z.yaml:13: content.roots.d.key: 'relative' must be an absolute path"));
   CHECK_THAT(all, Contains("z.yaml:14: content.roots.d.timeout: must be at most 60s"));
-  CHECK_THAT(all, Contains("z.yaml:6: content.roots.b.url: must begin with sftp:// or https://"));
+  CHECK_THAT(all, Contains("z.yaml:6: content.roots.b.url: must begin with sftp://, s3:// or https://"));
   CHECK_THAT(all, Contains("content.roots.c: must not hold a password"));
   CHECK_THAT(all, Contains("z.yaml:11: content.roots.d.sessions"));
   CHECK_THAT(all, Contains("z.yaml:12: unknown key 'content.roots.d.passwort'"));
+}
+
+TEST_CASE("the examples of buckets and deliveries say what they mean") {
+  const Config buckets = example("s3.yaml");
+  CHECK(buckets.content.roots.at("media") == Place(S3Place{"example-media", "series"}));
+  const auto& inside = std::get<S3Place>(buckets.content.roots.at("inside"));
+  CHECK(inside == S3Place{"media", "", "https://s3.internal:9000", "eu-central-1", "path", "zipmodule",
+                          "/etc/zipmodule/aws-credentials", "/etc/zipmodule/internal-ca.pem"});
+  CHECK(buckets.archives.deliver.at("downloads") == Target{S3Place{"example-downloads"}});
+  const auto deliver = example("deliver.yaml").archives.deliver;
+  REQUIRE(deliver.size() == 3);
+  CHECK(deliver.at("second").required);
+  CHECK_FALSE(deliver.at("second").read_back);
+  CHECK(to_string(deliver.at("second").place) == "sftp://zipmodule@dl2.example.com/srv/archives");
+  CHECK(deliver.at("disk").place == Place(std::filesystem::path("/mnt/mirror")));
+  CHECK(to_string(deliver.at("bucket").place) == "s3://example-downloads/archives");
+}
+
+TEST_CASE("problems of targets name their line and key") {
+  const std::string text =
+      "content: {roots: {default: /srv/content}}\narchives:\n  root: /srv/archives\n  deliver:\n    a: https://h/x\n"
+      "    b: /srv/archives/x\n    c: /srv/content\n    d: {url: /mnt/d, read_back: true}\n    'e e': /mnt/e\n"
+      "    f: {url: 's3://b', style: odd}\n    g: {url: 's3://b/g', endpoint: 's3.example.com'}\n    h: "
+      "'s3://key:secret@b'\n"
+      "    i: /mnt/i\n    j: /mnt/i\n    k: {required: true}\n    l: {url: 's3://b/../x'}\n    m: sftp://u@h/x\n"
+      "    n: {url: 's3://b', endpoint: 'https://u:secret@h'}\n";
+  std::string all;
+  for (const auto& problem : parse(text, "z.yaml", {4, "h"}).problems) all += to_string(problem) + "\n";
+  CHECK_THAT(all, Contains("z.yaml:5: archives.deliver.a: is a web server"));
+  CHECK_THAT(all, Contains("z.yaml:6: archives.deliver.b: /srv/archives/x and archives.root"));
+  CHECK_THAT(all, Contains("z.yaml:7: archives.deliver.c: /srv/content and content.roots.default"));
+  CHECK_THAT(all, Contains("z.yaml:8: unknown key 'archives.deliver.d.read_back'"));
+  CHECK_THAT(all, Contains("z.yaml:9: archives.deliver.e e: a target's name has"));
+  CHECK_THAT(all, Contains("z.yaml:10: archives.deliver.f.style:"));
+  CHECK_THAT(all, Contains("z.yaml:11: archives.deliver.g.endpoint: must be an address"));
+  CHECK_THAT(all, Contains("z.yaml:12: archives.deliver.h: must not hold a key"));
+  CHECK_THAT(all, Contains("z.yaml:14: archives.deliver.j: is the place of archives.deliver.i already"));
+  CHECK_THAT(all, Contains("archives.deliver.k.url: is missing"));
+  CHECK_THAT(all, Contains("z.yaml:16: archives.deliver.l: has an empty or dotted part"));
+  CHECK_THAT(all, Contains("z.yaml:18: archives.deliver.n.endpoint: must not hold a login"));
+  CHECK_THAT(all, !Contains("secret"));
+  CHECK_THAT(all, !Contains("deliver.m"));
 }
 
 }  // namespace
