@@ -25,16 +25,22 @@ namespace fs = std::filesystem;
 constexpr std::size_t k_step_bytes = std::size_t{16} << 20U;
 constexpr std::size_t k_piece_bytes = std::size_t{1} << 20U;
 
+// The one thing that can go wrong here and is not the target's.
+struct ArchiveUnreadable : Error {
+  using Error::Error;
+};
+
 // Reads a piece of the archive.
 std::span<const std::byte> piece_of(const LocalSource& file, std::uint64_t offset, std::span<std::byte> buffer) {
   const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size_bytes - offset));
   const ssize_t got = pread_full(file.fd, buffer.first(size), offset);
-  if (got < 0) throw Error(ErrorKind::io, fmt::format("read the archive: {}", errno_text(errno)));
+  if (got < 0) throw ArchiveUnreadable(ErrorKind::io, fmt::format("read the archive: {}", errno_text(errno)));
   if (static_cast<std::size_t>(got) != size) throw Error(ErrorKind::corrupt, "the archive is shorter than it was");
   return buffer.first(size);
 }
 
-// Has the kernel copy, which shares blocks where both are on a file system that can. False where it can't.
+// Has the kernel copy, which shares blocks where both are on a file system that can. False where it can't, or which of both
+// is at fault has to be found out.
 bool copied_by_kernel(const LocalSource& file, int to, const std::string& path, const std::stop_token& stop) {
   off_t from_offset = 0;
   off_t to_offset = 0;
@@ -44,7 +50,7 @@ bool copied_by_kernel(const LocalSource& file, int to, const std::string& path, 
     const ssize_t n =
         ::copy_file_range(file.fd, &from_offset, to, &to_offset, std::min<std::uint64_t>(left, k_step_bytes), 0);
     if (n > 0 || (n < 0 && errno == EINTR)) continue;
-    if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO)) throw store_error(errno, "write " + path);
+    if (n < 0 && (errno == ENOSPC || errno == EDQUOT)) throw store_error(errno, "write " + path);
     return false;
   }
   return true;
@@ -91,8 +97,12 @@ auto LocalTarget::told(What what) const {
                   "mount its disk, or make the folder");
     }
     return what();
-  } catch (const Error& error) {
+  } catch (const ArchiveUnreadable& error) {
     throw to_target_error(name(), error);
+  } catch (const Error& error) {
+    // A folder in a file's way, a disk that fails, a network file system whose host is away.
+    const bool failed = error.kind() == ErrorKind::io;
+    throw to_target_error(name(), failed ? Error(ErrorKind::store_unwritable, error.what()) : error);
   }
 }
 

@@ -153,8 +153,12 @@ void SftpTarget::point(const std::string& link, const std::string& path, const s
   });
 }
 
+// Where it is not, nothing below it is gone: it may be a disk that is not mounted.
+void SftpTarget::require_folder(SftpSession& session) const { session.status(there(""), label(there(""))); }
+
 bool SftpTarget::unpoint(const std::string& link, const std::string& path, const std::stop_token& stop) {
   return with_session(stop, [&](SftpSession& session) {
+    require_folder(session);
     if (session.link_target(there(link), label(link)) != seen_from(link, path)) return false;
     session.unlink(there(link), label(link));
     return true;
@@ -163,6 +167,7 @@ bool SftpTarget::unpoint(const std::string& link, const std::string& path, const
 
 void SftpTarget::remove(const std::string& path, const std::stop_token& stop) {
   with_session(stop, [&](SftpSession& session) {
+    require_folder(session);
     for (const std::string& file : {partial_name(path), path}) session.unlink(there(file), label(file));
     return true;
   });

@@ -40,6 +40,7 @@ class SftpTarget final : public Target {
               std::uint64_t& acknowledged) const;
   void open_part(SftpSession& session, const std::string& path, std::uint64_t offset) const;
   void compare(SftpSession& session, const LocalSource& file, const std::string& path) const;
+  void require_folder(SftpSession& session) const;
   void make_folders(SftpSession& session, const std::string& path) const;
 
   const std::string folder_;

@@ -4,7 +4,8 @@
 relay.py TARGET_PORT [MILLISECONDS]
 
 Its first line of output is its port. Bytes are delivered so many milliseconds (0) after they came, in both directions, without
-a limit to how many are on their way: a long line of any width. SIGUSR1 has it print how many bytes went to the clients.
+a limit to how many are on their way: a long line of any width. SIGUSR1 has it print how many bytes went to the clients,
+SIGUSR2 how many came from them.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ class Relay:
         self.target = target
         self.delay = delay
         self.sent = 0
+        self.received = 0
 
     async def deliver(self, queue, writer):
         while True:
@@ -36,7 +38,10 @@ class Relay:
         delivery = asyncio.create_task(self.deliver(queue, writer))
         try:
             while data := await reader.read(1 << 18):
-                self.sent += len(data) if to_client else 0
+                if to_client:
+                    self.sent += len(data)
+                else:
+                    self.received += len(data)
                 queue.put_nowait((time.monotonic() + self.delay, data))
         except ConnectionError:
             pass
@@ -57,7 +62,9 @@ class Relay:
 
 async def main():
     relay = Relay(int(sys.argv[1]), float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(relay.sent, flush=True))
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: print(relay.sent, flush=True))
+    loop.add_signal_handler(signal.SIGUSR2, lambda: print(relay.received, flush=True))
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0, limit=1 << 20)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

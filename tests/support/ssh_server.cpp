@@ -3,6 +3,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <map>
@@ -25,22 +26,32 @@ void must(std::vector<std::string> argv) {
   if (result.exit_code != 0) throw std::runtime_error(result.text());
 }
 
+// "R", "S", "T", ... and the parent's process id; nothing where it has ended.
+struct Stat {
+  std::string state;
+  pid_t parent = 0;
+};
+Stat stat_of(const std::string& pid) {
+  std::ifstream file("/proc/" + pid + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const auto end = text.rfind(')');  // the command may hold anything
+  if (end == std::string::npos) return {};
+  std::istringstream rest(text.substr(end + 1));
+  Stat stat;
+  rest >> stat.state >> stat.parent;
+  return stat;
+}
+
 // Process ids and their parents'.
 std::map<pid_t, pid_t> all_processes() {
   std::map<pid_t, pid_t> parents;
   for (const auto& entry : fs::directory_iterator("/proc")) {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream file(entry.path() / "stat");
-    std::string text;
-    std::getline(file, text);
-    const auto end = text.rfind(')');  // the command may hold anything
-    if (end == std::string::npos) continue;
-    std::istringstream rest(text.substr(end + 1));
-    std::string state;
-    pid_t parent = 0;
-    rest >> state >> parent;
-    parents[static_cast<pid_t>(std::stol(name))] = parent;
+    const Stat stat = stat_of(name);
+    if (stat.state.empty()) continue;
+    parents[static_cast<pid_t>(std::stol(name))] = stat.parent;
   }
   return parents;
 }
@@ -131,6 +142,20 @@ void SshServer::signal_sessions(int signal) const {
   for (const pid_t pid : sessions()) ::kill(pid, signal);
 }
 
+void SshServer::signal_all(int signal) const {
+  process_->send(signal);
+  signal_sessions(signal);
+}
+
+void SshServer::freeze_sessions() const {
+  signal_sessions(SIGSTOP);
+  const bool frozen = wait_until([&] {
+    const auto pids = sessions();
+    return std::all_of(pids.begin(), pids.end(), [](pid_t pid) { return stat_of(std::to_string(pid)).state == "T"; });
+  });
+  if (!frozen) throw std::runtime_error("sshd's sessions do not stop");
+}
+
 std::string SshServer::log() const { return earlier_log_ + (process_ ? process_->err() : ""); }
 
 std::size_t SshServer::logins() const {
@@ -165,8 +190,11 @@ Relay::Relay(unsigned target_port)
           {"python3", ZIPMODULE_SOURCE_DIR "/tests/support/relay.py", std::to_string(target_port)}, {}, {}, {}}),
       port_(static_cast<unsigned>(std::stoul(line_of(process_, 0)))) {}
 
-std::uint64_t Relay::sent_bytes() {
-  process_.send(SIGUSR1);
+std::uint64_t Relay::sent_bytes() { return count(SIGUSR1); }
+std::uint64_t Relay::received_bytes() { return count(SIGUSR2); }
+
+std::uint64_t Relay::count(int signal) {
+  process_.send(signal);
   return std::stoull(line_of(process_, lines_++));
 }
 

@@ -47,6 +47,10 @@ class SshServer {
   // The processes of the sessions there are, one or two each.
   std::vector<pid_t> sessions() const;
   void signal_sessions(int signal) const;
+  // And the server itself, too: with SIGSTOP, new connections get no answer either.
+  void signal_all(int signal) const;
+  // Stops the sessions, and comes back when none of them runs any more. SIGCONT or SIGKILL ends it.
+  void freeze_sessions() const;
   // How many logins there have been.
   std::size_t logins() const;
 
@@ -68,8 +72,12 @@ class Relay {
   unsigned port() const noexcept { return port_; }
   // What went to the clients so far.
   std::uint64_t sent_bytes();
+  // What came from them so far.
+  std::uint64_t received_bytes();
 
  private:
+  std::uint64_t count(int signal);
+
   Process process_;
   unsigned port_;
   std::size_t lines_ = 1;  // of its output
