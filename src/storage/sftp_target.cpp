@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <vector>
 
 #include "base/fd.hpp"
+#include "base/log.hpp"
 #include "storage/remote.hpp"
 #include "storage/sftp_host.hpp"
 
@@ -16,6 +18,8 @@ namespace {
 
 constexpr unsigned k_most_parallel = 4;
 constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
+// Less than this between lost connections is no progress.
+constexpr std::uint64_t k_worth_bytes = std::uint64_t{8} << 20U;
 
 void read_archive(const LocalSource& file, std::uint64_t offset, std::span<std::byte> buffer) {
   const ssize_t got = pread_full(file.fd, buffer, offset);
@@ -127,12 +131,34 @@ void SftpTarget::upload(SftpSession& session, const LocalSource& file, const std
 
 std::uint64_t SftpTarget::put(const LocalSource& file, const std::string& path, const std::stop_token& stop) {
   std::uint64_t acknowledged = 0;
-  return with_session(stop, [&](SftpSession& session) -> std::uint64_t {
-    if (is_there(session, path, file.size_bytes)) return acknowledged;
-    upload(session, file, path, acknowledged);
-    session.rename(there(partial_name(path)), there(path), label(path));
-    return acknowledged;
-  });
+  for (std::uint64_t before = 0;; before = acknowledged) {
+    try {
+      return with_session(stop, [&](SftpSession& session) -> std::uint64_t {
+        if (is_there(session, path, file.size_bytes)) return acknowledged;
+        upload(session, file, path, acknowledged);
+        session.rename(there(partial_name(path)), there(path), label(path));
+        return acknowledged;
+      });
+    } catch (const Error& error) {
+      // A line that breaks again and again brings a large archive there all the same, as long as it brings something.
+      if (error.kind() == ErrorKind::target_unreachable && acknowledged > before + k_worth_bytes) continue;
+      if (error.kind() == ErrorKind::target_unwritable) forget_part(path, stop);
+      throw;
+    }
+  }
+}
+
+// What is left of it would keep a disk full that is full.
+void SftpTarget::forget_part(const std::string& path, const std::stop_token& stop) noexcept {
+  try {
+    const std::string part = partial_name(path);
+    with_session(stop, [&](SftpSession& session) {
+      session.unlink(there(part), label(part));
+      return true;
+    });
+  } catch (const std::exception& error) {
+    log::info("{}", error.what());
+  }
 }
 
 void SftpTarget::point(const std::string& link, const std::string& path, const std::stop_token& stop) {

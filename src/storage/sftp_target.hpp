@@ -38,6 +38,7 @@ class SftpTarget final : public Target {
   bool is_there(SftpSession& session, const std::string& path, std::uint64_t size_bytes) const;
   void upload(SftpSession& session, const LocalSource& file, const std::string& path,
               std::uint64_t& acknowledged) const;
+  void forget_part(const std::string& path, const std::stop_token& stop) noexcept;
   void open_part(SftpSession& session, const std::string& path, std::uint64_t offset) const;
   void compare(SftpSession& session, const LocalSource& file, const std::string& path) const;
   void require_folder(SftpSession& session) const;
