@@ -285,11 +285,11 @@ TEST_CASE("a link is the archive's key, sends browsers on, and can be changed an
   target->point(link, "builds/ab/2.zip", {});
   target->point(link, "builds/ab/2.zip", {});
   CHECK(text() == "mirror/zips/builds/ab/2.zip\n");
-  target->unpoint(link, "builds/ab/1.zip", {});
+  CHECK_FALSE(target->unpoint(link, "builds/ab/1.zip", {}));
   CHECK(text() == "mirror/zips/builds/ab/2.zip\n");
-  target->unpoint(link, "builds/ab/2.zip", {});
+  CHECK(target->unpoint(link, "builds/ab/2.zip", {}));
   CHECK_FALSE(fs::exists(bucket.object(link)));
-  target->unpoint(link, "builds/ab/2.zip", {});
+  CHECK_FALSE(target->unpoint(link, "builds/ab/2.zip", {}));
   write_file(bucket.object(link), "");
   target->unpoint(link, "builds/ab/2.zip", {});
   CHECK(text().empty());
