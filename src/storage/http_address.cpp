@@ -77,7 +77,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool below(const std::string& url, const std::vector<std::string>& places) {
+bool leads_below(const std::string& url, const std::vector<std::string>& places) {
   const auto parts = parts_of(url);
   return parts && std::any_of(places.begin(), places.end(), [&](const std::string& place) {
            const auto allowed = parts_of(place + "/");

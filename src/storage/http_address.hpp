@@ -17,7 +17,7 @@ std::string lower(std::string text);
 
 // Whether the https address lies below one of the places (URLs without '/' at their ends). Addresses with a path that servers
 // may take for another one never do.
-bool below(const std::string& url, const std::vector<std::string>& places);
+bool leads_below(const std::string& url, const std::vector<std::string>& places);
 
 // Whether `redirect` is the address itself with a '/' behind it.
 bool is_same_with_slash(const std::string& url, const std::string& redirect);

@@ -74,7 +74,7 @@ class HttpsFile final : public File {
   const std::stop_token stop_;
 };
 
-HttpsRoot::HttpsRoot(std::string name, std::string url, HttpsOptions options, std::uint64_t window_bytes)
+HttpsRoot::HttpsRoot(std::string name, std::string url, const HttpsOptions& options, std::uint64_t window_bytes)
     : Root(std::move(name)),
       url_(std::move(url)),
       client_(std::make_unique<WebClient>(options)),

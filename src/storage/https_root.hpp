@@ -19,7 +19,7 @@ class WebClient;
 class HttpsRoot final : public Root {
  public:
   // `url`: https://host[:port][/path], without '/' at its end. `window_bytes`: the most that is in flight from there.
-  HttpsRoot(std::string name, std::string url, HttpsOptions options, std::uint64_t window_bytes);
+  HttpsRoot(std::string name, std::string url, const HttpsOptions& options, std::uint64_t window_bytes);
   ~HttpsRoot() override;
 
   // The root itself is a folder, once the server answered anything.

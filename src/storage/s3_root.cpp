@@ -151,19 +151,9 @@ void S3Root::walk(const std::string& path, const WalkLimits& limits, const std::
 }
 
 std::optional<std::string> S3Root::path_of(const std::string& url) const {
-  const std::string bucket = fmt::format("s3://{}", client_->options().bucket);
-  if (url != bucket && !url.starts_with(bucket + "/")) return std::nullopt;
-  std::string_view key = std::string_view(url).substr(std::min(url.size(), bucket.size() + 1));
-  if (key.ends_with('/')) key.remove_suffix(1);
-  const std::string& prefix = client_->options().prefix;
-  if (!prefix.empty()) {
-    if (!key.starts_with(prefix)) return std::nullopt;
-    key.remove_prefix(prefix.size());
-    if (!key.empty() && key.front() != '/') return std::nullopt;
-    if (!key.empty()) key.remove_prefix(1);
-  }
-  if (!key.empty() && !leads_somewhere(key)) return std::nullopt;
-  return std::string(key);
+  const std::string place = join("s3://" + client_->options().bucket, client_->options().prefix);
+  const auto path = below(place, url.ends_with('/') ? url.substr(0, url.size() - 1) : url);
+  return path && (path->empty() || leads_somewhere(*path)) ? path : std::nullopt;
 }
 
 }  // namespace zipmodule::storage

@@ -50,7 +50,7 @@ HttpAnswer WebClient::follow(HttpRequest request, bool anew, const std::stop_tok
           fmt::format("{} is redirected {}", request.name, answer.redirect.empty() ? "to nowhere" : "again and again"),
           "look at it with a browser");
     }
-    if (!below(answer.redirect, places_)) {
+    if (!leads_below(answer.redirect, places_)) {
       throw Error(ErrorKind::source_outside, fmt::format("{} is redirected to where no root is", request.name),
                   "name the place it leads to as a root, or list it from there");
     }

@@ -295,7 +295,7 @@ TEST_CASE("what may pass is tried again") {
       {R"("do": "truncate")", "GetObject"},
   }));
   INFO(what << " " << op);
-  bucket.options.timeout = std::chrono::seconds(4);
+  bucket.options.timeout = std::chrono::seconds(10);  // a busy machine takes its time for each try
   bucket.server.fail(fmt::format(R"([{{"op": "{}", "times": 2, {}}}])", op, what));
   CHECK(text_of(*bucket.root(), "file") == "content");
   CHECK(bucket.server.requests(op) >= 3);
@@ -327,7 +327,7 @@ TEST_CASE("nobody at the endpoint, and for a while it is not asked again") {
     const auto error = error_of([&] { root->status("file", {}); });
     REQUIRE(error);
     CHECK(error->kind() == ErrorKind::source_unreachable);
-    CHECK(watch.seconds() < (i == 0 ? 6 : 0.1));
+    CHECK(watch.seconds() < (i == 0 ? 6 : 1));
   }
 }
 
