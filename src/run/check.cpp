@@ -82,12 +82,11 @@ CheckResult check_target(const std::string& name, const config::Target& target) 
   const auto condition = open_target(name, target)->probe({});
   std::string detail = fmt::format("{} can be written", to_string(target.place));
   if (condition.free_bytes) detail += fmt::format(", {} bytes free", *condition.free_bytes);
-  if (condition.clock_ahead_seconds && std::abs(*condition.clock_ahead_seconds) > k_clock_seconds) {
-    return {Level::warning,
-            "",
-            fmt::format("{}; its clock is {:.0f} s ahead of ours", detail, *condition.clock_ahead_seconds),
-            "set the clocks: beyond 15 minutes it refuses what we sign",
-            {}};
+  if (condition.clock_ahead_seconds) {
+    detail += fmt::format(", its clock is {:.0f} s ahead of ours", *condition.clock_ahead_seconds);
+  }
+  if (std::abs(condition.clock_ahead_seconds.value_or(0)) > k_clock_seconds) {
+    return {Level::warning, "", detail, "set the clocks: beyond 15 minutes it refuses what we sign", {}};
   }
   return {Level::ok, "", detail, {}, {}};
 }
