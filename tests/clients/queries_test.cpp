@@ -10,6 +10,8 @@ namespace {
 // One archive of each kind that a query asks for.
 void make_history(Site& site) {
   site.set("run.max_attempts", "1");
+  std::filesystem::create_directory(site.scratch("mirror"));
+  site.set("archives.deliver", "{mirror: " + site.scratch("mirror").string() + "}");
   write_file(site.content("a.txt"), "a");
   site.publish("bach", "album", "a.txt");
   site.publish("bach", "gone", "no-such-file.txt");

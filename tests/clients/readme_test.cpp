@@ -27,7 +27,8 @@ std::map<std::string, std::string> sample_defaults() {
   for (const auto& section : YAML::LoadFile(k_source + "config/zipmodule.yaml")) {
     for (const auto& key : section.second) {
       const auto name = section.first.as<std::string>() + "." + key.first.as<std::string>();
-      defaults[name] = k_chosen.contains(name) || key.second.IsNull() ? "" : key.second.as<std::string>();
+      const bool empty = key.second.IsNull() || (key.second.IsMap() && key.second.size() == 0);
+      defaults[name] = k_chosen.contains(name) || empty ? "" : key.second.as<std::string>();
     }
   }
   return defaults;
