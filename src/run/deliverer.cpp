@@ -69,7 +69,7 @@ Deliverer::~Deliverer() { close(); }
 void Deliverer::look() {
   {
     std::lock_guard lock(mutex_);
-    if (lanes_.empty() || closed_) return;
+    if (lanes_.empty() || draining_) return;
     looked_for_ = true;
     busy_ = true;
   }
@@ -81,7 +81,18 @@ bool Deliverer::busy() const {
   return busy_;
 }
 
+void Deliverer::drain() {
+  std::lock_guard lock(mutex_);
+  draining_ = true;
+}
+
+bool Deliverer::is_draining() const {
+  std::lock_guard lock(mutex_);
+  return draining_;
+}
+
 void Deliverer::close() {
+  drain();
   {
     std::lock_guard lock(mutex_);
     closed_ = true;
@@ -126,7 +137,7 @@ bool Deliverer::serve() {
       record(unrecorded_.back());
       unrecorded_.pop_back();
     }
-    if (closing_ || stop_.stop_requested()) return true;
+    if (is_draining() || stop_.stop_requested()) return true;
     for (auto& [name, lane] : lanes_) start_due(lane);
     return true;
   } catch (const Error& error) {

@@ -41,7 +41,9 @@ class Deliverer {
   void look();
   // Whether something is under way or may be due: the run has a reason to stay.
   bool busy() const;
-  // Begins nothing more, and returns when nothing is under way.
+  // Begins nothing more; busy until nothing is under way.
+  void drain();
+  // The same, and returns then.
   void close();
 
   std::uint64_t failed() const noexcept { return failed_; }  // attempts
@@ -66,6 +68,7 @@ class Deliverer {
   void deliver(storage::Target& target, Attempt& attempt);
   void remove(storage::Target& target, Attempt& attempt);
   void record(const Attempt& attempt);
+  bool is_draining() const;
   bool any_under_way() const;
   bool note_idle();
   void wait(bool served);
@@ -93,6 +96,7 @@ class Deliverer {
   std::vector<Attempt> ended_;  // guarded by mutex_, as below
   bool looked_for_ = true;      // look() was called since the last look
   bool busy_ = false;
+  bool draining_ = false;
   bool closed_ = false;
 
   std::jthread coordinator_;  // last: ends before the rest goes

@@ -20,6 +20,8 @@ constexpr double k_ahead_most = 64;
 constexpr double k_average_weight = 0.1;
 // No claim this long before max_runtime: most builds are done by then.
 constexpr double k_before_end_seconds = 5;
+// How often is looked, at the end, whether what is being delivered is there.
+constexpr double k_last_poll_seconds = 0.2;
 // How soon results are settled again that a publisher's open transaction was in the way of, and how long a run that has
 // nothing else left to do goes on with that: the next run recovers them.
 constexpr std::chrono::milliseconds k_postponed_poll{100};
@@ -85,9 +87,13 @@ void Dispatcher::work_loop() {
   }
 }
 
-bool Dispatcher::may_claim() const {
+bool Dispatcher::may_claim() {
+  if (stop_.stop_requested()) return false;
   const double most = seconds(config_.run.max_runtime);
-  return !stop_.stop_requested() && runtime_.seconds() < most - std::min(k_before_end_seconds, most / 10);
+  if (runtime_.seconds() < most - std::min(k_before_end_seconds, most / 10)) return true;
+  // An upload may take hours, and no other run can begin meanwhile.
+  deliverer_.drain();
+  return deliverer_.busy();
 }
 
 std::size_t Dispatcher::wanted_claims() const {
@@ -141,7 +147,7 @@ void Dispatcher::note_build_time(const AttemptResult& result) {
 }
 
 std::chrono::milliseconds Dispatcher::time_to_look_again() {
-  double most = seconds(config_.run.max_runtime) - runtime_.seconds();
+  double most = std::max(seconds(config_.run.max_runtime) - runtime_.seconds(), k_last_poll_seconds);
   if (in_flight_ == 0 && !deliverer_.busy()) most = std::min(most, seconds(config_.run.linger) - dry_.seconds());
   return lookout_.pause(most);
 }

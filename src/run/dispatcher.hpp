@@ -61,7 +61,7 @@ class Dispatcher {
   std::size_t wanted_claims() const;
   void note_build_time(const AttemptResult& result);
   std::chrono::milliseconds time_to_look_again();
-  bool may_claim() const;
+  bool may_claim();
   // Until there is one, or for `most`; the postponed ones with them.
   Results wait_for_results(std::optional<std::chrono::milliseconds> most);
   // Throws Error{database} where only postponed results have been left for a while.

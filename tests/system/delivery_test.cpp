@@ -26,10 +26,10 @@ struct Publisher {
     write_file(site.content("a.jpg"), random_bytes(300'000), k_time);
   }
   fs::path second() const { return site.scratch("second"); }
-  std::string mirror_place(const std::string& more = {}) const {
+  std::string mirror_place(const std::string& more = {}, const std::string& timeout = "3s") const {
     return "{url: 'sftp://" + server.user() + "@" + SshServer::host() + ":" + std::to_string(line.port()) +
            mirror.path().string() + "', key: " + server.key().string() +
-           ", known_hosts: " + server.known_hosts().string() + ", timeout: 3s" + more + "}";
+           ", known_hosts: " + server.known_hosts().string() + ", timeout: " + timeout + more + "}";
   }
   void deliver(const std::string& targets) { site.set("archives.deliver", targets); }
   void change(unsigned seed) { write_file(site.content("a.jpg"), random_bytes(300'000, seed), k_time + seed); }
@@ -259,6 +259,29 @@ TEST_CASE("a target that stands still holds up neither other targets nor buildin
   CHECK(cms.site.run().exit_code == 0);
   cms.check_there(cms.mirror.path());
   cms.check_there(cms.mirror.path(), "b");
+}
+
+TEST_CASE("an upload that takes longer than a run may does not keep others from being built") {
+  Publisher cms;
+  cms.site.set("run.max_runtime", "3s");
+  cms.deliver("{mirror: " + cms.mirror_place("", "20s") + "}");
+  write_file(cms.site.content("a.jpg"), random_bytes(60'000'000, 5), k_time);
+  cms.site.publish("s", "a", "a.jpg");
+  Process run = cms.site.start({"run"});
+  REQUIRE(wait_until([&] { return !cms.server.sessions().empty(); }));
+  cms.server.signal_sessions(SIGSTOP);
+  CHECK(wait_until(
+      [&] { return cms.site.sql("SELECT extract(epoch FROM now() - started_at) > 5 FROM zipmodule.run") == "t"; }));
+  REQUIRE(run.running());
+  write_file(cms.site.content("b.jpg"), random_bytes(1'000, 6), k_time);
+  cms.site.publish("s", "b", "b.jpg");
+  CHECK(wait_until([&] { return cms.site.state("s", "b") == "done"; }));
+  CHECK(run.running());
+  cms.server.signal_sessions(SIGCONT);
+  CHECK(wait_until([&] { return !run.running(); }));
+  CHECK(run.wait().exit_code == 0);
+  CHECK(cms.state_at("mirror") == "delivered,pending");  // the next run's
+  CHECK(cms.site.sql("SELECT outcome FROM zipmodule.run") == "timeout");
 }
 
 // Two hosts build the same archive one after the other, and the first one's delivery comes last.
