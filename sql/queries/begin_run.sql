@@ -1,5 +1,5 @@
 -- $1 host, $2 instance, $3 pid, $4 version, $5 store or empty, $6 seconds after which it is lost unless seen again. Returns
--- run_id, whether the instance's run before ended by itself, and for which targets its builds have their deliveries.
+-- run_id, and whether the instance's run before ended by itself.
 WITH previous AS (
   SELECT finished_at IS NOT NULL AND outcome NOT IN ('database', 'error') AS clean
   FROM zipmodule.run
@@ -18,6 +18,5 @@ WITH previous AS (
   ON CONFLICT (instance) DO UPDATE
   SET host = EXCLUDED.host, store = EXCLUDED.store, version = EXCLUDED.version, run_id = EXCLUDED.run_id,
       seen_at = EXCLUDED.seen_at, silent_at = EXCLUDED.silent_at, listens_until = NULL
-  RETURNING targets
 )
-SELECT run_id, coalesce((SELECT clean FROM previous), true) AS previous_clean, (SELECT targets FROM seen) FROM begun
+SELECT run_id, coalesce((SELECT clean FROM previous), true) AS previous_clean FROM begun

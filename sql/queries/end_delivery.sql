@@ -1,15 +1,17 @@
 -- $1 build_id, $2 target, $3 run_id, $4 host, $5 outcome: done, superseded, retry or removed, $6 kind of error, $7 error,
 -- $8 seconds until the next try, null: by the number of attempts, $9 seconds of the whole, $10 of the upload, $11 of the
--- switch, $12 bytes sent, $13 whether its public name there was switched or taken away.
+-- switch, $12 bytes sent, $13 whether its public name there may have been switched or taken away, $14 how often it was disputed
+-- when it was asked whether it is wanted.
 --
--- Where it was switched to a build that is no longer its job's current one, or taken away from one that had it last, the
--- current one is due again, to be switched to. Returns the outcome.
+-- Where the name may have been switched to a build that is not its job's current one, or taken away, the current one is disputed
+-- and due again, to be switched to, whether it was recorded already or is on its way. Returns the outcome.
 WITH given AS (
   SELECT delivery.*,
          job.build_id AS current_build,
          build.revision,
          CASE
-           WHEN $5 = 'done' AND (delivery.retired_at IS NOT NULL OR job.build_id IS DISTINCT FROM delivery.build_id)
+           WHEN $5 = 'done' AND (delivery.retired_at IS NOT NULL OR job.build_id IS DISTINCT FROM delivery.build_id
+                                 OR delivery.disputed <> $14::integer)
              THEN 'superseded'
            ELSE $5
          END AS verdict
@@ -43,13 +45,12 @@ WITH given AS (
     AND delivery.retired_at IS NULL
 ), again AS (
   UPDATE zipmodule.delivery
-  SET delivered_at = NULL, due_at = statement_timestamp()
+  SET delivered_at = NULL, due_at = statement_timestamp(), disputed = delivery.disputed + 1
   FROM given
-  WHERE verdict IN ('superseded', 'removed')
-    AND $13::boolean
+  WHERE $13::boolean
     AND delivery.build_id = given.current_build AND delivery.target = $2
     AND delivery.build_id <> $1
-    AND delivery.delivered_at IS NOT NULL AND delivery.retired_at IS NULL
+    AND delivery.retired_at IS NULL
 ), told AS (
   INSERT INTO zipmodule.delivery_telemetry (
     run_id, job_id, host, series, archive, revision, build_id, target, attempt, outcome, error_kind, error,

@@ -1,5 +1,5 @@
--- $1 array of builds that are current now, null: all of the instance; $2 instance, $3 names of its targets, $4 which of these
--- are required. Has each build delivered to the targets that its job wants. Copies that nobody has waited for, of older builds,
+-- $1 array of builds, $2 instance, $3 names of its targets, $4 which of these are required, $5 whether they were built before the
+-- targets came. Has each of these builds that is current delivered to the targets that its job wants. Copies that nobody has waited for, of older builds,
 -- and those where the job no longer wants one, are retired; others go when the new one is there.
 WITH target AS (
   SELECT name, required FROM unnest($3::text[], $4::boolean[]) AS target(name, required)
@@ -7,10 +7,11 @@ WITH target AS (
   SELECT build.build_id, build.job_id, build.path, build.bytes, job.series, job.archive, job.deliver
   FROM zipmodule.build
   JOIN zipmodule.job ON job.job_id = build.job_id AND job.build_id = build.build_id
-  WHERE build.instance = $2 AND build.retired_at IS NULL AND ($1::text[] IS NULL OR build.build_id = ANY ($1::text[]))
+  WHERE build.instance = $2 AND build.retired_at IS NULL AND build.build_id = ANY ($1::text[])
 ), noted AS (
-  INSERT INTO zipmodule.delivery AS delivery (build_id, target, job_id, instance, series, archive, path, bytes, required)
-  SELECT build_id, name, job_id, $2, series, archive, path, bytes, required
+  INSERT INTO zipmodule.delivery AS delivery (build_id, target, job_id, instance, series, archive, path, bytes, required,
+                                              backlog)
+  SELECT build_id, name, job_id, $2, series, archive, path, bytes, required, $5::boolean
   FROM made JOIN target ON made.deliver IS NULL OR target.name = ANY (made.deliver)
   -- A build that nothing has changed in stays where it is; one that had been taken away comes back.
   ON CONFLICT (build_id, target) DO UPDATE

@@ -130,6 +130,8 @@ CREATE TABLE zipmodule.delivery (
   path            text NOT NULL,                    -- below the target as below the store
   bytes           bigint NOT NULL,
   required        boolean NOT NULL,                 -- its job is not done before
+  backlog         boolean NOT NULL DEFAULT false,   -- built before the target came: behind all that is new
+  disputed        integer NOT NULL DEFAULT 0,       -- how often another build's link may have taken its place there
   created_at      timestamptz NOT NULL DEFAULT statement_timestamp(),
   due_at          timestamptz NOT NULL DEFAULT statement_timestamp(),
   attempts        integer NOT NULL DEFAULT 0,       -- that failed, in a row
@@ -140,7 +142,10 @@ CREATE TABLE zipmodule.delivery (
   PRIMARY KEY (build_id, target)
 );
 CREATE INDEX delivery_job ON zipmodule.delivery (job_id);
-CREATE INDEX delivery_due ON zipmodule.delivery (instance, target, due_at) WHERE delivered_at IS NULL AND retired_at IS NULL;
+CREATE INDEX delivery_due ON zipmodule.delivery (instance, target, backlog, due_at)
+  WHERE delivered_at IS NULL AND retired_at IS NULL;
+CREATE INDEX delivery_awaited ON zipmodule.delivery (build_id)
+  WHERE required AND delivered_at IS NULL AND retired_at IS NULL;
 CREATE INDEX delivery_retired ON zipmodule.delivery (instance, target, retired_at) WHERE retired_at IS NOT NULL;
 
 -- A job that somebody removes takes its builds along; their files are swept as orphans after a run that did not end by itself,

@@ -22,6 +22,7 @@ CROSS JOIN LATERAL (
              THEN 'delivering'
            ELSE 'done'
          END AS state
+  OFFSET 0  -- or it is made anew for every use of it
 ) AS derived
 LEFT JOIN zipmodule.build ON build.build_id = job.build_id;
 

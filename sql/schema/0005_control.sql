@@ -26,17 +26,8 @@ CREATE FUNCTION zipmodule.retry(series text, archive text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment constant timestamptz := statement_timestamp();
-  deliveries boolean;
+  found_job boolean;
 BEGIN
-  UPDATE zipmodule.delivery
-  SET due_at = moment, attempts = 0
-  FROM zipmodule.job
-  WHERE job.series = retry.series COLLATE "C"
-    AND job.archive = retry.archive COLLATE "C"
-    AND delivery.build_id = job.build_id
-    AND delivery.delivered_at IS NULL AND delivery.retired_at IS NULL
-    AND delivery.due_at > moment;
-  deliveries := FOUND;
   UPDATE zipmodule.job
   SET cancelled_revision = 0,
       pending = true,
@@ -51,6 +42,20 @@ BEGIN
     AND ((NOT job.pending AND job.built_revision < job.wanted_revision)
          OR job.cancelled_revision = job.wanted_revision
          OR (job.pending AND job.due_at > moment AND (job.lease_until IS NULL OR job.lease_until < moment)));
-  RETURN FOUND OR deliveries;
+  found_job := FOUND;
+  -- A target that rests rests for all: what keeps it from being asked is made due, too.
+  UPDATE zipmodule.delivery
+  SET due_at = moment, attempts = 0
+  FROM (
+    SELECT waiting.instance, waiting.target
+    FROM zipmodule.job JOIN zipmodule.delivery AS waiting ON waiting.build_id = job.build_id
+    WHERE job.series = retry.series COLLATE "C"
+      AND job.archive = retry.archive COLLATE "C"
+      AND waiting.delivered_at IS NULL AND waiting.retired_at IS NULL
+  ) AS its
+  WHERE delivery.instance = its.instance AND delivery.target = its.target
+    AND delivery.delivered_at IS NULL AND delivery.retired_at IS NULL
+    AND delivery.due_at > moment;
+  RETURN found_job OR FOUND;
 END
 $$;

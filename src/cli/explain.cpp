@@ -218,9 +218,10 @@ void tell_deliveries(const Telling& telling) {
     telling.to.next.push_back(
         there.due_in_seconds > 0
             ? fmt::format("Delivering it to {} is tried again in {}.", target, human_duration(there.due_in_seconds))
-            : fmt::format("Delivering it to {} is due: the run that is at work, or the next one, "
-                          "does it.",
-                          target));
+            : fmt::format(
+                  "Delivering it to {} is due: the run at work on {}, in whose store it is, does it, or the next "
+                  "one there.",
+                  target, there.instance));
   }
 }
 

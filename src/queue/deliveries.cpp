@@ -57,21 +57,20 @@ const char* or_null(const std::string& text) { return text.empty() ? nullptr : t
 
 }  // namespace
 
-void note_deliveries(pqxx::work& transaction, const std::vector<std::string>* builds, const std::string& instance,
-                     const std::vector<DeliveryTarget>& targets) {
+void note_deliveries(pqxx::work& transaction, const std::vector<std::string>& builds, const std::string& instance,
+                     const std::vector<DeliveryTarget>& targets, Stock stock) {
   std::vector<std::string> required;
   for (const auto& target : targets) required.emplace_back(target.required ? "t" : "f");
-  const std::string list = builds != nullptr ? array_literal(*builds) : std::string();
-  query(transaction, sql::note_deliveries, or_null(list), instance, names_of(targets), array_literal(required));
+  query(transaction, sql::note_deliveries, array_literal(builds), instance, names_of(targets), array_literal(required),
+        stock == Stock::backlog);
 }
 
-void note_targets(pqxx::work& transaction, const std::string& instance, const std::vector<DeliveryTarget>& targets,
-                  const std::string& before) {
-  const std::string now = to_text(targets);
-  if (now == before) return;
-  query(transaction, sql::unrequire_deliveries, instance, names_of(targets));
-  note_deliveries(transaction, nullptr, instance, targets);
-  query(transaction, sql::set_delivery_targets, instance, now);
+void begin_deliveries(pqxx::work& transaction, const std::string& instance, const std::vector<DeliveryTarget>& targets,
+                      bool clean) {
+  query(transaction, sql::retire_stranded, instance, names_of(targets));
+  if (!clean) query(transaction, sql::dispute_deliveries, instance);
+  // One that comes back later gets what was built meanwhile.
+  if (targets.empty()) query(transaction, sql::set_delivery_targets, instance, "");
 }
 
 Deliveries::Deliveries(const WorkerOptions& options)
@@ -91,18 +90,39 @@ std::vector<Delivery> Deliveries::retired(const std::string& target, const std::
                        target);
 }
 
-bool Deliveries::is_wanted(const Delivery& delivery) {
-  return connection_->run(sql::delivery_is_wanted, delivery.build_id, delivery.target)[0][0].as<bool>();
+std::optional<int> Deliveries::wanted(const Delivery& delivery) {
+  const auto rows = connection_->run(sql::delivery_is_wanted, delivery.build_id, delivery.target);
+  if (rows.empty()) return std::nullopt;
+  return rows[0][0].as<int>();
+}
+
+bool Deliveries::add_backlog(std::size_t most) {
+  const std::string now = to_text(options_.targets);
+  return connection_->transact([&](pqxx::work& transaction) {
+    const auto rows = query(transaction, sql::delivery_targets, options_.instance);
+    if (rows.empty() || text_or_empty(rows[0][0]) == now) return false;
+    std::vector<std::string> builds;
+    for (const auto& row : query(transaction, sql::builds_after, options_.instance, backlog_after_, most)) {
+      builds.emplace_back(row["build_id"].c_str());
+    }
+    if (!builds.empty()) {
+      note_deliveries(transaction, builds, options_.instance, options_.targets, Stock::backlog);
+      backlog_after_ = builds.back();
+    }
+    if (builds.size() == most) return true;
+    query(transaction, sql::set_delivery_targets, options_.instance, now);
+    return false;
+  });
 }
 
 DeliveryOutcome Deliveries::end(std::int64_t run_id, const DeliveryAttempt& attempt) {
   const std::string kind = storable(attempt.error_kind);
   const std::string error = storable(attempt.error);
   const std::string retry = attempt.retry_after_seconds ? std::to_string(*attempt.retry_after_seconds) : std::string();
-  const auto rows =
-      connection_->run(sql::end_delivery, attempt.delivery.build_id, attempt.delivery.target, run_id, options_.host,
-                       to_string(attempt.outcome), or_null(kind), or_null(error), or_null(retry), attempt.seconds,
-                       attempt.upload_seconds, attempt.switch_seconds, attempt.bytes_sent, attempt.switched);
+  const auto rows = connection_->run(sql::end_delivery, attempt.delivery.build_id, attempt.delivery.target, run_id,
+                                     options_.host, to_string(attempt.outcome), or_null(kind), or_null(error),
+                                     or_null(retry), attempt.seconds, attempt.upload_seconds, attempt.switch_seconds,
+                                     attempt.bytes_sent, attempt.switched, attempt.disputed);
   const bool superseded = rows.empty() || std::string(rows[0][0].c_str()) == "superseded";
   return superseded ? DeliveryOutcome::superseded : attempt.outcome;
 }

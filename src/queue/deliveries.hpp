@@ -40,7 +40,8 @@ struct DeliveryAttempt {
   std::string error;
   // Seconds until the next try; nullopt: 10 s doubled with each failure, at most 1 h, plus up to 10 % at random.
   std::optional<double> retry_after_seconds;
-  bool switched = false;  // the public name there was, or was taken away
+  bool switched = false;  // the public name there was, or was taken away, or may have been
+  int disputed = 0;       // the answer of wanted()
   double seconds = 0;
   double upload_seconds = 0;
   double switch_seconds = 0;
@@ -59,15 +60,21 @@ class Deliveries {
   std::vector<Delivery> retired(const std::string& target, const std::vector<std::string>& under_way,
                                 std::chrono::seconds grace, std::size_t most);
 
-  // Whether the build is its job's current one still.
-  bool is_wanted(const Delivery& delivery);
-  // Records it. A delivery that is done and no longer wanted is superseded: the newer build is due there again, if its public
-  // name was taken from it. Returns what became of it.
+  // Where the targets are others than those that were seen last: notes deliveries of up to `most` older builds, and returns
+  // whether there are more. To be called until there are none.
+  bool add_backlog(std::size_t most);
+
+  // Nullopt where the build is no longer its job's current one; else the mark for DeliveryAttempt::disputed.
+  std::optional<int> wanted(const Delivery& delivery);
+  // Records it. A delivery that is done and no longer wanted is superseded: the newer build is due there again, as its public
+  // name may have been taken from it. So is one whose own name may have been taken since wanted() was asked: it is due again
+  // itself. Returns what became of it.
   DeliveryOutcome end(std::int64_t run_id, const DeliveryAttempt& attempt);
 
  private:
   const WorkerOptions options_;
   std::unique_ptr<Connection> connection_;
+  std::string backlog_after_;  // the last build that add_backlog() has noted
 };
 
 }  // namespace zipmodule::queue

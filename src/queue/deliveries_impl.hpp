@@ -9,12 +9,14 @@
 
 namespace zipmodule::queue {
 
-// Notes where these builds are to be delivered; null: all current ones of the instance.
-void note_deliveries(pqxx::work& transaction, const std::vector<std::string>* builds, const std::string& instance,
-                     const std::vector<DeliveryTarget>& targets);
+enum class Stock { fresh, backlog };  // backlog: built before the target came
 
-// Where the instance's targets are others than `before`, has what was built earlier delivered as well.
-void note_targets(pqxx::work& transaction, const std::string& instance, const std::vector<DeliveryTarget>& targets,
-                  const std::string& before);
+// Notes where these builds are to be delivered.
+void note_deliveries(pqxx::work& transaction, const std::vector<std::string>& builds, const std::string& instance,
+                     const std::vector<DeliveryTarget>& targets, Stock stock);
+
+// At the beginning of a run. `clean`: the last one ended by itself.
+void begin_deliveries(pqxx::work& transaction, const std::string& instance, const std::vector<DeliveryTarget>& targets,
+                      bool clean);
 
 }  // namespace zipmodule::queue

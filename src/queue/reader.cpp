@@ -45,6 +45,7 @@ DeliveryStatus delivery_status_of(const pqxx::row& row) {
   status.required = row["required"].as<bool>();
   status.attempts = row["attempts"].as<int>();
   status.due_in_seconds = optional_of<double>(row["due_in_seconds"]).value_or(0);
+  status.instance = row["instance"].c_str();
   status.delivered_at = text_or_empty(row["delivered_at"]);
   status.last_error_kind = text_or_empty(row["last_error_kind"]);
   status.last_error = text_or_empty(row["last_error"]);

@@ -33,6 +33,7 @@ struct DeliveryStatus {
   int attempts = 0;           // that failed
   double due_in_seconds = 0;  // negative: overdue
   std::string delivered_at, last_error_kind, last_error;
+  std::string instance;  // whose runs deliver it
 };
 
 struct JobDetail {

@@ -39,8 +39,9 @@ Worker::Begun Worker::begin_run(int pid, const std::string& version) {
   return connection_->transact([&](pqxx::work& transaction) -> Begun {
     const auto row = query(transaction, sql::begin_run, options_.host, options_.instance, pid, version, options_.store,
                            options_.lease.count())[0];
-    note_targets(transaction, options_.instance, options_.targets, text_or_empty(row[2]));
-    return {row[0].as<std::int64_t>(), row[1].as<bool>()};
+    const bool clean = row[1].as<bool>();
+    begin_deliveries(transaction, options_.instance, options_.targets, clean);
+    return {row[0].as<std::int64_t>(), clean};
   });
 }
 
@@ -122,7 +123,7 @@ std::vector<bool> Worker::commit(std::int64_t run_id, const std::vector<Completi
     ending.then = [&](pqxx::work& transaction, const std::vector<const Item*>& built) {
       std::vector<std::string> builds;
       for (const Item* item : built) builds.push_back(item->build->build_id);
-      note_deliveries(transaction, &builds, options_.instance, options_.targets);
+      note_deliveries(transaction, builds, options_.instance, options_.targets, Stock::fresh);
     };
   }
   return answer(settle(*connection_, items_of(completions), ending, Recorder{run_id, options_.host}));

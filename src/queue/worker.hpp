@@ -70,7 +70,8 @@ class Worker {
   explicit Worker(WorkerOptions options);  // does not connect yet
   ~Worker();
 
-  // Inserts the run row; returns its id. Has older builds delivered too where the targets are others than the last run's. `previous_clean`: whether this instance's last run ended by itself.
+  // Inserts the run row; returns its id. Retires deliveries that nobody will make any more; after a run that did not end by itself,
+  // those of its jobs are looked at again. `previous_clean`: whether this instance's last run ended by itself.
   struct Begun {
     std::int64_t run_id = 0;
     bool previous_clean = true;

@@ -24,6 +24,7 @@ constexpr std::chrono::seconds k_refused{300};
 // How often is looked for copies to be removed, and for what has fallen due in the meantime.
 constexpr std::chrono::seconds k_removals{60};
 constexpr std::chrono::seconds k_poll{2};
+constexpr std::size_t k_backlog_batch = 1'000;
 // How long the database may be away before the next try, and how long the end waits for what is to be recorded.
 constexpr std::chrono::seconds k_database_pause{1};
 constexpr double k_database_patience = 10;
@@ -56,15 +57,19 @@ Deliverer::Deliverer(const config::Config& config, const archive::Store& store, 
       run_id_(run_id),
       stop_(std::move(stop)),
       became_idle_(std::move(became_idle)),
+      on_stop_(stop_, [this] { ended_.request_stop(); }),
       deliveries_(worker_options(config)) {
   for (const auto& [name, target] : config.archives.deliver) {
-    lanes_.emplace(name, Lane{open_target(name, target), nullptr, {}, {}, {}});
+    lanes_.emplace(name, Lane{open_target(name, target), nullptr, {}, {}, {}, {}});
   }
   busy_ = !lanes_.empty();
   if (!lanes_.empty()) coordinator_ = std::jthread([this] { coordinate(); });
 }
 
-Deliverer::~Deliverer() { close(); }
+Deliverer::~Deliverer() {
+  ended_.request_stop();  // where something else has gone wrong, nobody waits for uploads
+  close();
+}
 
 void Deliverer::look() {
   {
@@ -137,28 +142,50 @@ bool Deliverer::serve() {
       record(unrecorded_.back());
       unrecorded_.pop_back();
     }
+    if (given_up_) return true;
+    while (backlog_ && !is_draining() && !stop_.stop_requested()) {
+      backlog_ = with_database([&] { return deliveries_.add_backlog(k_backlog_batch); });
+    }
     if (is_draining() || stop_.stop_requested()) return true;
     for (auto& [name, lane] : lanes_) start_due(lane);
     return true;
   } catch (const Error& error) {
-    log::info("deliveries: {}", error.full_text());
-    return false;
+    if (error.kind() == ErrorKind::database) {
+      log::info("deliveries: {}", error.full_text());
+      return false;
+    }
+    give_up(error.full_text());
+  } catch (const std::exception& error) {
+    give_up(error.what());
   }
+  return true;
+}
+
+// For this run: the same would go wrong again. All of it stays due.
+void Deliverer::give_up(const std::string& why) {
+  log::warn("nothing more is delivered in this run: {}", why);
+  ++failed_;
+  given_up_ = true;
+  unrecorded_.clear();
 }
 
 void Deliverer::start_due(Lane& lane) {
   const auto now = Clock::now();
-  const std::size_t most = lane.target->parallel();
-  if (now < lane.rests_until || lane.under_way.size() >= most) return;
   const std::string& name = lane.target->name();
-  const auto free = most - lane.under_way.size();
-  const auto due = with_database([&] { return deliveries_.due(name, lane.under_way, free); });
+  const auto free = [&] {
+    return lane.target->parallel() - std::min<std::size_t>(lane.target->parallel(), lane.under_way.size());
+  };
+  // First what makes room, and so also where there is none.
+  if (now >= lane.away_until && now >= lane.removes_at && free() > 0) {
+    const auto most = free();
+    const auto retired =
+        with_database([&] { return deliveries_.retired(name, lane.under_way, config_.archives.grace, most); });
+    for (const auto& delivery : retired) start(lane, delivery, &Deliverer::remove);
+    if (retired.size() < most) lane.removes_at = now + k_removals;
+  }
+  if (now < lane.away_until || now < lane.full_until || free() == 0) return;
+  const auto due = with_database([&] { return deliveries_.due(name, lane.under_way, free()); });
   for (const auto& delivery : due) start(lane, delivery, &Deliverer::deliver);
-  if (!due.empty() || now < lane.removes_at) return;
-  const auto retired =
-      with_database([&] { return deliveries_.retired(name, lane.under_way, config_.archives.grace, free); });
-  for (const auto& delivery : retired) start(lane, delivery, &Deliverer::remove);
-  if (retired.empty()) lane.removes_at = now + k_removals;
 }
 
 void Deliverer::start(Lane& lane, const queue::Delivery& delivery,
@@ -187,7 +214,7 @@ void Deliverer::start(Lane& lane, const queue::Delivery& delivery,
     attempt.seconds = watch.seconds();
     if (const auto rest = rest_after(attempt.error_kind)) attempt.retry_after_seconds = rest->count();
     std::lock_guard lock(mutex_);
-    ended_.push_back(std::move(attempt));
+    results_.push_back(std::move(attempt));
     changed_.notify_all();
   });
 }
@@ -196,14 +223,16 @@ void Deliverer::deliver(storage::Target& target, Attempt& attempt) {
   const queue::Delivery& delivery = attempt.delivery;
   Stopwatch watch;
   const Fd build = open_build(store_, delivery);
-  attempt.bytes_sent = target.put({build.get(), delivery.size_bytes}, delivery.path, stop_);
+  attempt.bytes_sent = target.put({build.get(), delivery.size_bytes}, delivery.path, ended_.get_token());
   attempt.upload_seconds = watch.lap();
-  if (!with_database([&] { return deliveries_.is_wanted(delivery); })) {
+  const auto disputed = with_database([&] { return deliveries_.wanted(delivery); });
+  if (!disputed) {
     attempt.outcome = queue::DeliveryOutcome::superseded;
     return;
   }
-  target.point(archive::public_path(delivery.series, delivery.archive), delivery.path, stop_);
-  attempt.switched = true;
+  attempt.disputed = *disputed;
+  attempt.switched = true;  // also where the answer is lost
+  target.point(archive::public_path(delivery.series, delivery.archive), delivery.path, ended_.get_token());
   attempt.switch_seconds = watch.lap();
 }
 
@@ -211,9 +240,11 @@ void Deliverer::remove(storage::Target& target, Attempt& attempt) {
   const queue::Delivery& delivery = attempt.delivery;
   attempt.outcome = queue::DeliveryOutcome::removed;
   Stopwatch watch;
-  attempt.switched = target.unpoint(archive::public_path(delivery.series, delivery.archive), delivery.path, stop_);
+  attempt.switched = true;
+  attempt.switched =
+      target.unpoint(archive::public_path(delivery.series, delivery.archive), delivery.path, ended_.get_token());
   attempt.switch_seconds = watch.lap();
-  target.remove(delivery.path, stop_);
+  target.remove(delivery.path, ended_.get_token());
 }
 
 void Deliverer::record(const Attempt& attempt) {
@@ -221,7 +252,7 @@ void Deliverer::record(const Attempt& attempt) {
   const std::string label = fmt::format("{}/{}", attempt.delivery.series, attempt.delivery.archive);
   if (outcome == queue::DeliveryOutcome::done) {
     log::info("{}: delivered to {} in {:.1f} s", label, attempt.delivery.target, attempt.seconds);
-  } else if (outcome == queue::DeliveryOutcome::retry) {
+  } else if (outcome == queue::DeliveryOutcome::retry && attempt.error_kind != traits_of(ErrorKind::stopped).code) {
     ++failed_;
     log::warn("{}: {}; it will be tried again", label, attempt.error);
   }
@@ -233,17 +264,23 @@ void Deliverer::wait(bool served) {
   {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, served ? k_poll : k_database_pause,
-                      [&] { return !ended_.empty() || (served && looked_for_) || closed_ != closing_; });
-    ended = std::exchange(ended_, {});
+                      [&] { return !results_.empty() || (served && looked_for_) || closed_ != closing_; });
+    ended = std::exchange(results_, {});
     looked_for_ = false;
     closing_ = closed_;
   }
   for (Attempt& attempt : ended) {
     Lane& lane = lanes_.at(attempt.delivery.target);
     std::erase(lane.under_way, attempt.delivery.build_id);
-    if (const auto rest = rest_after(attempt.error_kind)) lane.rests_until = Clock::now() + *rest;
-    // What was stopped stays due.
-    if (attempt.error_kind != traits_of(ErrorKind::stopped).code) unrecorded_.push_back(std::move(attempt));
+    const auto kind = error_kind_from_code(attempt.error_kind);
+    if (const auto rest = rest_after(attempt.error_kind)) {
+      (kind == ErrorKind::target_unwritable ? lane.full_until : lane.away_until) = Clock::now() + *rest;
+    }
+    // That was no fault of the target, and what was to be done stays due.
+    const bool untold = kind == ErrorKind::stopped || kind == ErrorKind::database;
+    if (untold && !attempt.switched) continue;
+    if (untold) attempt.retry_after_seconds = 0;
+    unrecorded_.push_back(std::move(attempt));
   }
 }
 

@@ -57,12 +57,14 @@ class Deliverer {
     std::unique_ptr<storage::Target> target;
     std::unique_ptr<ThreadPool> threads;  // made when they are needed
     std::vector<std::string> under_way;   // builds
-    Clock::time_point rests_until;
+    Clock::time_point away_until;
+    Clock::time_point full_until;
     Clock::time_point removes_at;  // the next look at what is retired
   };
 
   void coordinate();
   bool serve();
+  void give_up(const std::string& why);
   void start_due(Lane& lane);
   void start(Lane& lane, const queue::Delivery& delivery, void (Deliverer::*what)(storage::Target&, Attempt&));
   void deliver(storage::Target& target, Attempt& attempt);
@@ -81,10 +83,14 @@ class Deliverer {
   const std::int64_t run_id_;
   const std::stop_token stop_;
   const std::function<void()> became_idle_;
+  std::stop_source ended_;  // with stop_, or by the destructor
+  const std::stop_callback<std::function<void()>> on_stop_;
 
   // the coordinating thread's own
   std::map<std::string, Lane> lanes_;  // by the target's name
   bool closing_ = false;
+  bool backlog_ = true;    // there may be builds that were there before their targets
+  bool given_up_ = false;  // something is wrong that another try does not mend
   std::vector<Attempt> unrecorded_;
   std::atomic<std::uint64_t> failed_ = 0;
 
@@ -93,8 +99,8 @@ class Deliverer {
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::vector<Attempt> ended_;  // guarded by mutex_, as below
-  bool looked_for_ = true;      // look() was called since the last look
+  std::vector<Attempt> results_;  // guarded by mutex_, as below
+  bool looked_for_ = true;        // look() was called since the last look
   bool busy_ = false;
   bool draining_ = false;
   bool closed_ = false;

@@ -112,6 +112,7 @@ std::uint64_t LocalTarget::put(const LocalSource& file, const std::string& path,
     struct stat s {};
     if (::lstat(final_path.c_str(), &s) == 0 && S_ISREG(s.st_mode) &&
         static_cast<std::uint64_t>(s.st_size) == file.size_bytes) {
+      sync_folders_or_throw({final_path.parent_path()});  // whoever renamed it may have come no further
       return 0;
     }
     std::set<fs::path> unsynced{final_path.parent_path()};
@@ -143,7 +144,7 @@ void LocalTarget::point(const std::string& link, const std::string& path, const 
     if (fs::read_symlink(public_name, error) == target && !error) return;
     std::set<fs::path> unsynced{public_name.parent_path()};
     make_folder(public_name.parent_path(), unsynced);
-    const fs::path fresh = folder_ / partial_name(link);
+    const fs::path fresh = folder_ / partial_link(link, path);
     unlink_or_throw(fresh);
     switch_symlink(target, public_name, fresh);
     sync_folders_or_throw(unsynced);
@@ -152,6 +153,7 @@ void LocalTarget::point(const std::string& link, const std::string& path, const 
 
 bool LocalTarget::unpoint(const std::string& link, const std::string& path, const std::stop_token& /*stop*/) {
   return told([&] {
+    unlink_or_throw(folder_ / partial_link(link, path));
     std::error_code error;
     if (fs::read_symlink(folder_ / link, error) != seen_from(link, path) || error) return false;
     unlink_or_throw(folder_ / link);

@@ -31,6 +31,12 @@ std::string partial_name(const std::string& path) {
   return fmt::format("{}.{}.part", path.substr(0, begin), path.substr(begin));
 }
 
+std::string partial_link(const std::string& link, const std::string& path) {
+  const auto slash = path.rfind('/');
+  const auto begin = slash == std::string::npos ? 0 : slash + 1;
+  return partial_name(fmt::format("{}.{}", link, path.substr(begin, path.find('.', begin) - begin)));
+}
+
 std::string probe_name() {
   std::array<unsigned char, 8> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {

@@ -22,6 +22,9 @@ std::string join(const std::string& parent, const std::string& child);
 // Where a file is written before it is whole: a hidden name beside it, "builds/ab/.abcdef.zip.part".
 std::string partial_name(const std::string& path);
 
+// The same of a link that is to lead to `path`: no two builds share it.
+std::string partial_link(const std::string& link, const std::string& path);
+
 // The name of the small file that a probe writes and removes: ".zipmodule.check.", and something that nobody else has.
 std::string probe_name();
 

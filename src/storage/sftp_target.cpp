@@ -163,7 +163,7 @@ void SftpTarget::forget_part(const std::string& path, const std::stop_token& sto
 
 void SftpTarget::point(const std::string& link, const std::string& path, const std::stop_token& stop) {
   const std::string target = seen_from(link, path);
-  const std::string fresh = partial_name(link);
+  const std::string fresh = partial_link(link, path);
   with_session(stop, [&](SftpSession& session) {
     if (session.link_target(there(link), label(link)) == target) return true;
     session.unlink(there(fresh), label(fresh));
@@ -185,6 +185,8 @@ void SftpTarget::require_folder(SftpSession& session) const { session.status(the
 bool SftpTarget::unpoint(const std::string& link, const std::string& path, const std::stop_token& stop) {
   return with_session(stop, [&](SftpSession& session) {
     require_folder(session);
+    const std::string fresh = partial_link(link, path);
+    session.unlink(there(fresh), label(fresh));
     if (session.link_target(there(link), label(link)) != seen_from(link, path)) return false;
     session.unlink(there(link), label(link));
     return true;

@@ -35,6 +35,13 @@ void SftpSession::open_to_write(const std::string& path, std::uint64_t offset, c
     return handle_ ? 0 : libssh2_session_last_errno(session_.get());
   });
   if (rc != 0) fail_path(name);
+  if (offset == 0) {
+    // A web server reads it, whatever umask the login has. A host that does not let us is no trouble of the file.
+    LIBSSH2_SFTP_ATTRIBUTES mode{};
+    mode.flags = LIBSSH2_SFTP_ATTR_PERMISSIONS;
+    mode.permissions = LIBSSH2_SFTP_S_IFREG | static_cast<unsigned long>(k_file_mode);
+    if (call([&] { return libssh2_sftp_fstat_ex(handle_.get(), &mode, 1); }) != 0 && !is_status()) fail_path(name);
+  }
   libssh2_sftp_seek64(handle_.get(), offset);
 }
 
@@ -53,7 +60,12 @@ void SftpSession::write(std::uint64_t& acknowledged, std::uint64_t end, const By
     const std::uint64_t offset = acknowledged + (filled - first);
     const auto more = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size() - filled, end - offset));
     if (more > 0) {
-      bytes(offset, std::span(buffer).subspan(filled, more));
+      try {
+        bytes(offset, std::span(buffer).subspan(filled, more));
+      } catch (...) {
+        broken_ = true;  // requests are under way
+        throw;
+      }
       filled += more;
     }
     const auto rc =
@@ -83,7 +95,15 @@ void SftpSession::finish_writing(const std::string& name) {
 
 bool SftpSession::make_folder(const std::string& path, const std::string& name) {
   const int rc = call([&] { return libssh2_sftp_mkdir_ex(sftp_.get(), path.c_str(), size_of(path), k_folder_mode); });
-  if (rc == 0) return true;
+  if (rc == 0) {
+    LIBSSH2_SFTP_ATTRIBUTES mode{};
+    mode.flags = LIBSSH2_SFTP_ATTR_PERMISSIONS;
+    mode.permissions = static_cast<unsigned long>(k_folder_mode);
+    const int set = call(
+        [&] { return libssh2_sftp_stat_ex(sftp_.get(), path.c_str(), size_of(path), LIBSSH2_SFTP_SETSTAT, &mode); });
+    if (set != 0 && !is_status()) fail_path(name);
+    return true;
+  }
   const auto status = libssh2_sftp_last_error(sftp_.get());
   const bool there = is_status() && (status == LIBSSH2_FX_FAILURE || status == LIBSSH2_FX_FILE_ALREADY_EXISTS);
   if (!there && !answered_missing()) fail_path(name);

@@ -151,12 +151,36 @@ def nothing_is_left(world):
     return wrong
 
 
+def the_mirror_is_what_the_stores_are(world):
+    """Every host delivers to one folder: there, too, each link leads to the newest build, whoever came last, and it is whole."""
+    mirror = world.workers[0].mirror
+    wrong = []
+    known = {row["path"] for row in rows(world, "SELECT path FROM zipmodule.delivery")}
+    linked = set()
+    for job in rows(world, "SELECT s.*, b.instance FROM zipmodule.job_status AS s "
+                           "LEFT JOIN zipmodule.job USING (job_id) LEFT JOIN zipmodule.build AS b USING (build_id)"):
+        name = f"{job['series']}/{job['archive']}"
+        link = mirror / "public" / f"{name}.zip"
+        linked.add(f"{name}.zip")
+        try:
+            if link.resolve() != (mirror / job["path"]).resolve():
+                wrong.append(f"{name}: {link} leads to {link.resolve()}, the build is {job['path']}")
+            worker = world.worker_of(job["instance"])
+            if worker and link.read_bytes() != (worker.root / job["path"]).read_bytes():
+                wrong.append(f"{name}: {link} is not what {worker.host} has")
+        except (OSError, TypeError) as error:
+            wrong.append(f"{name}: {link}: {error}")
+    wrong += [f"{path} in the mirror is nobody's" for path in sorted({f"builds/{name}" for name in files_below(mirror / "builds")} - known)]
+    wrong += [f"{name} in the mirror is nobody's" for name in sorted(files_below(mirror / "public") - linked)]
+    return wrong
+
+
 def every_launch_ended_well(world):
     return [problem for worker in world.workers for problem in worker.problems] + list(world.publisher.problems)
 
 
 ALL = (every_archive_is_done, contents_are_the_last_published, no_link_went_back,
-       every_publish_was_built_or_superseded, attempts_add_up, nothing_is_left, every_launch_ended_well)
+       every_publish_was_built_or_superseded, attempts_add_up, nothing_is_left, the_mirror_is_what_the_stores_are, every_launch_ended_well)
 
 
 def findings(world):

@@ -25,6 +25,7 @@ archives:
   root: "{root}"
   grace: {grace}s
   min_free: 1MiB
+  deliver: {{mirror: {{url: "{mirror}", required: true}}}}
 run:
   lock_file: "{lock}"
   host: "{host}"
@@ -48,6 +49,7 @@ class Worker:
         self.host = f"host{index}.test"
         self.folder = pathlib.Path(folder) / self.host
         self.root = self.folder / "store"
+        self.mirror = pathlib.Path(folder) / "mirror"  # of all hosts
         self.binary = binary
         self.log = self.folder / "run.log"
         self.launches = 0
@@ -64,12 +66,13 @@ class Worker:
         self._over = threading.Event()
         self._thread = None
         self.root.mkdir(parents=True)
+        self.mirror.mkdir(exist_ok=True)
         if small_disk:
             self._mount()
         for series in range(plan.SERIES):
             (self.root / "public" / f"series{series}").mkdir(parents=True)
         self.config = self.folder / "zipmodule.yaml"
-        self._values = {"dsn": dsn, "content": content, "root": self.root, "lock": self.folder / "run.lock",
+        self._values = {"dsn": dsn, "content": content, "root": self.root, "mirror": self.mirror, "lock": self.folder / "run.lock",
                         "host": self.host, "grace": GRACE_SECONDS, "lease": plan.LEASE_SECONDS, "runtime": 15, "linger": 2}
         self.configure()
 

@@ -55,7 +55,7 @@ class World:
 
     def unfinished(self):
         return int(self.cluster.sql_patiently(
-            "SELECT count(*) FROM zipmodule.job WHERE pending OR lease_until IS NOT NULL", DATABASE))
+            "SELECT count(*) FROM zipmodule.job_status WHERE state NOT IN ('done', 'cancelled')", DATABASE))
 
     def wait_until_quiet(self, seconds):
         """Whether nothing is pending or held within that time."""
@@ -89,7 +89,7 @@ class World:
         for worker in self.workers:
             shutil.copy(worker.log, where / f"{worker.host}.log")
         self.cluster.keep_logs(where)
-        for table in ("job", "build", "telemetry", "run"):
+        for table in ("job", "build", "telemetry", "delivery", "delivery_telemetry", "run"):
             try:
                 text = self.cluster.sql(f"COPY (SELECT * FROM zipmodule.{table}) TO STDOUT CSV HEADER", DATABASE)
             except Trouble as trouble:
