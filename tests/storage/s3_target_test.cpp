@@ -208,7 +208,15 @@ TEST_CASE("what is stored is looked at once more") {
     const Fd file(::open((bucket.folder / "short").c_str(), O_RDONLY | O_CLOEXEC));
     const auto error = error_of([&] { bucket.target()->put({file.get(), 7}, k_path, {}); });
     REQUIRE(error);
+    CHECK(error->kind() == ErrorKind::corrupt);
+    CHECK(bucket.server.requests("PutObject") == 0);
+  }
+  SECTION("a local file that can't be read") {
+    const Fd folder(::open(bucket.folder.path().c_str(), O_RDONLY | O_CLOEXEC));
+    const auto error = error_of([&] { bucket.target()->put({folder.get(), 7}, k_path, {}); });
+    REQUIRE(error);
     CHECK(error->kind() == ErrorKind::io);
+    CHECK_THAT(error->what(), Contains("target mirror") && Contains("can't be read"));
   }
   SECTION("more than an object can have") {
     const auto error = error_of([&] { bucket.target()->put({-1, (std::uint64_t{5} << 40U) + 1}, k_path, {}); });
