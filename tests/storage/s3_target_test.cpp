@@ -241,6 +241,20 @@ TEST_CASE("what a bucket refuses is told of the target") {
     bucket.options.region = "elsewhere-1";
     put_fails(bucket, "content", ErrorKind::target_refused, "configure region: strict-1");
   }
+  SECTION("space, as MinIO says it") {
+    bucket.server.fail(R"([{"op": "PutObject", "do": "status", "status": 507, "code": "XMinioStorageFull"}])");
+    put_fails(bucket, "content", ErrorKind::target_unwritable, "XMinioStorageFull");
+    CHECK(bucket.server.requests("PutObject") == 1);
+  }
+  SECTION("space, as Ceph says it, in the middle") {
+    bucket.server.fail(R"([{"op": "UploadPart", "skip": 1, "do": "status", "status": 403, "code": "QuotaExceeded"}])");
+    put_fails(bucket, test::random_bytes(20 * k_mib), ErrorKind::target_unwritable, "QuotaExceeded");
+  }
+  SECTION("writing") {
+    bucket.options.profile = "reader";
+    put_fails(bucket, "content", ErrorKind::target_unwritable, "403 AccessDenied");
+    put_fails(bucket, test::random_bytes(17 * k_mib), ErrorKind::target_unwritable, "403 AccessDenied");
+  }
   SECTION("the clock") {
     bucket.server.fail(
         R"([{"op": "PutObject", "do": "status", "status": 403, "code": "RequestTimeTooSkewed", "clock": -7200}])");
