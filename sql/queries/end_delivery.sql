@@ -1,6 +1,6 @@
 -- $1 build_id, $2 target, $3 run_id, $4 host, $5 outcome: done, superseded, retry or removed, $6 kind of error, $7 error,
 -- $8 seconds until the next try, null: by the number of attempts, $9 seconds of the whole, $10 of the upload, $11 of the
--- switch, $12 bytes sent, $13 whether its public name there was switched or taken away.
+-- switch, $12 bytes sent, $13 whether its public name there was switched or taken away, or may have been.
 --
 -- Where it was switched to a build that is no longer its job's current one, or taken away from one that had it last, the
 -- current one is due again, to be switched to. Returns the outcome.
@@ -45,7 +45,7 @@ WITH given AS (
   UPDATE zipmodule.delivery
   SET delivered_at = NULL, due_at = statement_timestamp()
   FROM given
-  WHERE verdict IN ('superseded', 'removed')
+  WHERE verdict <> 'done'
     AND $13::boolean
     AND delivery.build_id = given.current_build AND delivery.target = $2
     AND delivery.build_id <> $1

@@ -40,7 +40,7 @@ struct DeliveryAttempt {
   std::string error;
   // Seconds until the next try; nullopt: 10 s doubled with each failure, at most 1 h, plus up to 10 % at random.
   std::optional<double> retry_after_seconds;
-  bool switched = false;  // the public name there was, or was taken away
+  bool switched = false;  // the public name there was, or was taken away, or may have been
   double seconds = 0;
   double upload_seconds = 0;
   double switch_seconds = 0;

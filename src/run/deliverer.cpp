@@ -191,8 +191,8 @@ void Deliverer::deliver(storage::Target& target, Attempt& attempt) {
     attempt.outcome = queue::DeliveryOutcome::superseded;
     return;
   }
+  attempt.switched = true;  // whatever comes of it: an answer that is lost tells nothing
   target.point(archive::public_path(delivery.series, delivery.archive), delivery.path, stop_);
-  attempt.switched = true;
   attempt.switch_seconds = watch.lap();
 }
 
