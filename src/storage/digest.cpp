@@ -85,9 +85,10 @@ BodyDigest digest_of(const HttpBody& body, const std::string& name) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), body.size_bytes - at));
     const auto part = std::span(buffer).first(size);
     const ssize_t got = pread_full(body.fd, std::as_writable_bytes(part), body.offset + at);
+    if (got < 0)
+      throw Error(ErrorKind::io, fmt::format("{}: the local file can't be read: {}", name, errno_text(errno)));
     if (got != static_cast<ssize_t>(size)) {
-      throw Error(ErrorKind::io, fmt::format("{}: the local file can't be read: {}", name,
-                                             got < 0 ? errno_text(errno) : "it became shorter"));
+      throw Error(ErrorKind::corrupt, fmt::format("{}: the archive is shorter than it was", name));
     }
     sha.update({part.data(), size});
     md5.update({part.data(), size});

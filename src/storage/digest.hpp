@@ -19,7 +19,7 @@ struct BodyDigest {
   std::string md5_base64;  // as in Content-MD5, RFC 1864
 };
 
-// Reads it once. Throws Error{io}, beginning with `name`, where the file can't be read.
+// Reads it once. Throws, beginning with `name`, Error{io} where the file can't be read, Error{corrupt} where it is shorter.
 BodyDigest digest_of(const HttpBody& body, const std::string& name);
 
 }  // namespace zipmodule::storage

@@ -29,7 +29,7 @@ struct LocalSource {
 // Calls that wait for another host throw Error{stopped} when `stop` is requested. Errors name "target NAME":
 //   target_unreachable   its host does not answer             target_refused   its host, or we, refuse to talk
 //   target_unwritable    no right to write there, no space    verify           what is there is not what was sent
-//   io                   the local file can't be read
+//   io                   the local file can't be read      corrupt           it is shorter than told
 class Target {
  public:
   explicit Target(std::string name) : name_(std::move(name)) {}

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "queue/publisher.hpp"
@@ -30,9 +31,10 @@ void wait_until(Question question) {
   }
 }
 
-// A database, a worker on "host-a" and a run of it.
+// A database, a worker on "host-a", who delivers to these targets, and a run of it.
 struct Bench {
-  explicit Bench(const std::string& user = {}) : worker(options("host-a", user)) {
+  explicit Bench(const std::string& user = {}, std::vector<DeliveryTarget> to = {})
+      : targets(std::move(to)), worker(options("host-a", user)) {
     run = worker.begin_run(1, "test").run_id;
   }
 
@@ -41,6 +43,7 @@ struct Bench {
     options.connection = db.options(user);
     options.host = host;
     options.instance = host + ":/srv/archives";
+    options.targets = targets;
     options.max_attempts = 3;
     return options;
   }
@@ -74,6 +77,7 @@ struct Bench {
   }
 
   TestDatabase db;
+  std::vector<DeliveryTarget> targets;
   Worker worker;
   std::int64_t run = 0;
 };

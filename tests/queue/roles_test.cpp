@@ -1,4 +1,5 @@
 #include "base/error.hpp"
+#include "queue/deliveries.hpp"
 #include "queue/fixture.hpp"
 #include "queue/migrations.hpp"
 #include "queue/reader.hpp"
@@ -44,8 +45,9 @@ class Login {
   std::string name_;
 };
 
-const std::vector<std::string> k_tables{"job",      "build",      "telemetry",      "run",
-                                        "instance", "job_status", "telemetry_daily"};
+const std::vector<std::string> k_tables{
+    "job",      "build",           "telemetry",         "run", "instance", "job_status", "telemetry_daily",
+    "delivery", "delivery_status", "delivery_telemetry"};
 const std::string k_publish = "SELECT * FROM zipmodule.publish('s', 'a', '[{\"source\": \"x\"}]')";
 
 }  // namespace
@@ -71,8 +73,8 @@ TEST_CASE("a publisher may publish, cancel, see a status and insert publications
 TEST_CASE("an operator reads, retries and cancels, and changes no row himself") {
   Bench bench;
   const Login login(bench.db, "zipmodule_operator");
-  for (const char* seen :
-       {"job_status", "publication", "telemetry", "telemetry_daily", "telemetry_slowest", "run", "hosts"}) {
+  for (const char* seen : {"job_status", "publication", "telemetry", "telemetry_daily", "telemetry_slowest", "run",
+                           "hosts", "delivery", "delivery_status", "delivery_telemetry"}) {
     CHECK(login.may(std::string("SELECT * FROM zipmodule.") + seen));
   }
   CHECK(login.may("SELECT zipmodule.retry('s', 'a')"));
@@ -84,6 +86,8 @@ TEST_CASE("an operator reads, retries and cancels, and changes no row himself") 
   CHECK_FALSE(login.may("UPDATE zipmodule.job SET priority = 1"));
   CHECK_FALSE(login.may("DELETE FROM zipmodule.telemetry"));
   CHECK_FALSE(login.may("UPDATE zipmodule.run SET outcome = 'x'"));
+  CHECK_FALSE(login.may("UPDATE zipmodule.delivery SET attempts = 0"));
+  CHECK_FALSE(login.may("DELETE FROM zipmodule.delivery"));
 }
 
 TEST_CASE("a login without any of the roles may do nothing") {
@@ -139,6 +143,45 @@ TEST_CASE("a worker's rights suffice for everything a run, a status and an expla
   CHECK_FALSE(login.may("DELETE FROM zipmodule.telemetry"));
   CHECK_FALSE(login.may("DELETE FROM zipmodule.run"));
   CHECK_FALSE(login.may("UPDATE zipmodule.telemetry SET files = 0"));
+}
+
+TEST_CASE("a worker's rights suffice for everything that deliveries do") {
+  Bench bench({}, {{"mirror", true}});
+  const Login login(bench.db, "zipmodule_worker");
+  const WorkerOptions options = bench.options("host-a", login.name());
+  Worker worker(options);
+  const auto run = worker.begin_run(1, "test").run_id;
+  for (int number = 1; number <= 2; ++number) {
+    bench.publish("a");
+    const Lease lease = bench.claim_one().lease;
+    CHECK(worker.commit(run, {completion_of(lease, number)}) == std::vector<bool>{true});
+    CHECK(worker.release({lease}) == std::vector<bool>{true});
+  }
+  WorkerOptions changed = options;
+  changed.targets = {{"mirror", true}, {"second", false}};
+  Worker(changed).begin_run(2, "test");
+  Deliveries deliveries(changed);
+  CHECK(deliveries.due("second", {}, 10).size() == 1);
+  const auto due = deliveries.due("mirror", {}, 10);
+  REQUIRE(due.size() == 1);
+  CHECK(deliveries.is_wanted(due[0]));
+  DeliveryAttempt attempt;
+  attempt.delivery = due[0];
+  attempt.outcome = DeliveryOutcome::retry;
+  CHECK(deliveries.end(run, attempt) == DeliveryOutcome::retry);
+  attempt.outcome = DeliveryOutcome::done;
+  CHECK(deliveries.end(run, attempt) == DeliveryOutcome::done);
+  const auto retired = deliveries.retired("mirror", {}, 0s, 10);
+  REQUIRE(retired.size() == 1);
+  attempt.delivery = retired[0];
+  attempt.outcome = DeliveryOutcome::removed;
+  CHECK(deliveries.end(run, attempt) == DeliveryOutcome::removed);
+  CHECK(Upkeep(bench.db.options(login.name())).prune_deliveries(24h, 10, [] { return true; }) == 0);
+  const auto detail = Reader(bench.db.options(login.name())).detail("s", "a");
+  REQUIRE(detail);
+  CHECK(detail->deliveries.size() == 2);
+  CHECK_FALSE(login.may("UPDATE zipmodule.delivery_telemetry SET bytes = 0"));
+  CHECK_FALSE(login.may("DELETE FROM zipmodule.delivery_telemetry"));
 }
 
 TEST_CASE("worker and operator see what holds vacuum back, in sessions of others too, and not what these do") {

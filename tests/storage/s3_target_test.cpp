@@ -208,7 +208,15 @@ TEST_CASE("what is stored is looked at once more") {
     const Fd file(::open((bucket.folder / "short").c_str(), O_RDONLY | O_CLOEXEC));
     const auto error = error_of([&] { bucket.target()->put({file.get(), 7}, k_path, {}); });
     REQUIRE(error);
+    CHECK(error->kind() == ErrorKind::corrupt);
+    CHECK(bucket.server.requests("PutObject") == 0);
+  }
+  SECTION("a local file that can't be read") {
+    const Fd folder(::open(bucket.folder.path().c_str(), O_RDONLY | O_CLOEXEC));
+    const auto error = error_of([&] { bucket.target()->put({folder.get(), 7}, k_path, {}); });
+    REQUIRE(error);
     CHECK(error->kind() == ErrorKind::io);
+    CHECK_THAT(error->what(), Contains("target mirror") && Contains("can't be read"));
   }
   SECTION("more than an object can have") {
     const auto error = error_of([&] { bucket.target()->put({-1, (std::uint64_t{5} << 40U) + 1}, k_path, {}); });
@@ -232,6 +240,20 @@ TEST_CASE("what a bucket refuses is told of the target") {
   SECTION("the region") {
     bucket.options.region = "elsewhere-1";
     put_fails(bucket, "content", ErrorKind::target_refused, "configure region: strict-1");
+  }
+  SECTION("space, as MinIO says it") {
+    bucket.server.fail(R"([{"op": "PutObject", "do": "status", "status": 507, "code": "XMinioStorageFull"}])");
+    put_fails(bucket, "content", ErrorKind::target_unwritable, "XMinioStorageFull");
+    CHECK(bucket.server.requests("PutObject") == 1);
+  }
+  SECTION("space, as Ceph says it, in the middle") {
+    bucket.server.fail(R"([{"op": "UploadPart", "skip": 1, "do": "status", "status": 403, "code": "QuotaExceeded"}])");
+    put_fails(bucket, test::random_bytes(20 * k_mib), ErrorKind::target_unwritable, "QuotaExceeded");
+  }
+  SECTION("writing") {
+    bucket.options.profile = "reader";
+    put_fails(bucket, "content", ErrorKind::target_unwritable, "403 AccessDenied");
+    put_fails(bucket, test::random_bytes(17 * k_mib), ErrorKind::target_unwritable, "403 AccessDenied");
   }
   SECTION("the clock") {
     bucket.server.fail(

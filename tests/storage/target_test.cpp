@@ -1,4 +1,5 @@
-// What every target promises, each held to it by where it delivers to. What goes wrong with hosts is in sftp_target_test.cpp.
+// What every target promises, each held to it by where it delivers to. What goes wrong with hosts is in sftp_target_test.cpp, and
+// what goes wrong with buckets in s3_target_test.cpp.
 #include "storage/target.hpp"
 
 #include <fcntl.h>
@@ -26,11 +27,14 @@
 #include "base/fd.hpp"
 #include "storage/local_target.hpp"
 #include "storage/remote.hpp"
+#include "storage/s3_client.hpp"
+#include "storage/s3_target.hpp"
 #include "storage/sftp_target.hpp"
 #include "support/catch.hpp"
 #include "support/loop_mount.hpp"
 #include "support/process.hpp"
 #include "support/ssh_server.hpp"
+#include "support/strict_s3.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
 
@@ -61,6 +65,9 @@ class Place {
   virtual bool switches_in_one_step() const = 0;
   virtual bool tells_free_bytes() const { return true; }
   virtual bool has_folders() const { return true; }  // which can be in the way
+  // From this size on an upload that is killed leaves something.
+  virtual std::size_t leaves_half_bytes() const { return 1; }
+  virtual bool switch_leaves_half() const { return true; }  // one that is killed
 
   virtual std::unique_ptr<Target> target() const = 0;
   virtual std::unique_ptr<Target> target_of_nothing() const = 0;  // its folder, or bucket, is not there
@@ -77,7 +84,7 @@ class Place {
   // Puts this there, as somebody else would.
   virtual void write(const std::string& path, const std::string& content) const = 0;
   virtual void make_folder(const std::string& path) const = 0;
-  // Leaves what an upload of `path` that was killed leaves.
+  // Leaves what an upload of `path`, or a switch of that link, leaves that was killed.
   virtual void leave_half(const std::string& path, const std::string& content) const = 0;
   // Whether bytes of an upload of `path` that has not ended have arrived.
   virtual bool has_begun(const std::string& path) const = 0;
@@ -190,6 +197,92 @@ class SftpPlace final : public FolderPlace {
   test::SshServer server_{{"ed25519", "ForceCommand internal-sftp\n"}};  // nobody has no shell
 };
 
+// A bucket. What reads a link goes on to the archive that it names, as a web site's redirect does.
+class S3Place final : public Place {
+ public:
+  S3Place() {
+    options_.bucket = "bucket";
+    options_.prefix = "mirror/zips";
+    options_.endpoint = server_.endpoint();
+    options_.region = test::StrictS3::region();
+    options_.credentials_file = server_.credentials();
+  }
+
+  bool has_symlinks() const override { return false; }
+  bool switches_in_one_step() const override { return true; }
+  bool tells_free_bytes() const override { return false; }
+  bool has_folders() const override { return false; }
+  std::size_t leaves_half_bytes() const override { return 17'000'000; }  // in parts
+  bool switch_leaves_half() const override { return false; }             // it is one request
+
+  std::unique_ptr<Target> target() const override { return to(options_); }
+  std::unique_ptr<Target> target_of_nothing() const override {
+    S3Options options = options_;
+    options.bucket = "nothing";
+    return to(options);
+  }
+  bool nothing_was_made() const override { return names().empty(); }
+  bool with_closed(const std::function<void(Target&)>& work) const override {
+    S3Options options = options_;
+    options.profile = "reader";
+    work(*to(options));
+    return true;
+  }
+
+  std::optional<std::string> content(const std::string& path) const override {
+    const auto text = object(path);
+    const std::string prefix = options_.prefix + "/";
+    if (!text || !text->starts_with(prefix) || !text->ends_with('\n')) return text;
+    return object(text->substr(prefix.size(), text->size() - prefix.size() - 1));
+  }
+  // What is not below the prefix is called "../" and what it is; an upload, "(upload) " and its key.
+  std::vector<std::string> names() const override {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::recursive_directory_iterator(objects_)) {
+      if (!entry.is_directory()) found.push_back(entry.path().lexically_relative(root()).string());
+    }
+    std::istringstream uploads(server_.uploads());
+    for (std::string id, key; uploads >> id && std::getline(uploads >> std::ws, key);) {
+      found.push_back("(upload) " + key);
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+  std::string link_text(const std::string& link) const override { return object(link).value_or(""); }
+  void write(const std::string& path, const std::string& content) const override { write_file(root() / path, content); }
+  void make_folder(const std::string& /*path*/) const override {}
+  // Even one without a part.
+  void leave_half(const std::string& path, const std::string& content) const override {
+    S3Client client(options_);
+    const std::string key = client.key_of(path);
+    const std::string id = client.create_upload(key, {}, "x", {});
+    if (content.empty()) return;
+    const HttpBody body{content, -1, 0, 0};
+    client.put_part(key, id, 1, body, digest_of(body, "x"), "x", {});
+  }
+  bool has_begun(const std::string& path) const override {
+    const std::string key = options_.prefix + "/" + path;
+    return server_.uploads().find(" " + key + "\n") != std::string::npos &&
+           server_.requests("UploadPart '" + key + "'") > 0;
+  }
+
+ private:
+  static std::unique_ptr<Target> to(const S3Options& options) { return std::make_unique<S3Target>("backup", options); }
+  fs::path root() const { return objects_ / options_.prefix; }
+  std::optional<std::string> object(const std::string& path) const {
+    std::ifstream file(root() / path, std::ios::binary);
+    if (!file) return std::nullopt;
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+
+  test::TempDir dir_{"bucket"};
+  fs::path objects_ = dir_ / "objects";
+  test::StrictS3 server_{objects_};
+  S3Options options_;
+};
+
 // --- archives ------------------------------------------------------------------------------------------------------
 
 // A finished archive of this host.
@@ -232,7 +325,8 @@ using Names = std::vector<std::string>;
 
 // --- putting -------------------------------------------------------------------------------------------------------
 
-TEMPLATE_TEST_CASE("an archive arrives under its name whole, and nothing else does", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("an archive arrives under its name whole, and nothing else does", "", LocalPlace, SftpPlace,
+                   S3Place) {
   const TestType place;
   const std::size_t size = GENERATE(0, 5, (1U << 20U) + 3, 40'000'000);
   const Archive archive(random_bytes(size));
@@ -243,7 +337,7 @@ TEMPLATE_TEST_CASE("an archive arrives under its name whole, and nothing else do
   CHECK((place.content(k_name) == archive.content()));
 }
 
-TEMPLATE_TEST_CASE("an archive that is there is not sent again", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("an archive that is there is not sent again", "", LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   const Archive archive(random_bytes(100'000));
   const auto target = place.target();
@@ -256,7 +350,7 @@ TEMPLATE_TEST_CASE("an archive that is there is not sent again", "", LocalPlace,
   CHECK(place.names() == Names{k_name});
 }
 
-TEMPLATE_TEST_CASE("what has that name and another size is replaced", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("what has that name and another size is replaced", "", LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   const std::size_t size = GENERATE(0, 99'999, 100'001);
   const Archive archive(random_bytes(100'000));
@@ -266,18 +360,21 @@ TEMPLATE_TEST_CASE("what has that name and another size is replaced", "", LocalP
   CHECK(place.names() == Names{k_name});
 }
 
-TEMPLATE_TEST_CASE("what an upload that was killed left is no obstacle, and gone", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("what an upload that was killed left is no obstacle, and gone", "", LocalPlace, SftpPlace, S3Place) {
   const TestType place;
-  const std::size_t size = GENERATE(0, 60'000, 100'000, 3'000'000);
-  const Archive archive(random_bytes(100'000));
-  place.leave_half(k_name, random_bytes(size, 2));
+  const std::size_t left = GENERATE(0, 60'000, 100'000, 3'000'000);
+  const std::size_t size = std::max<std::size_t>(100'000, place.leaves_half_bytes());
+  const Archive archive(random_bytes(size));
+  place.leave_half(k_name, random_bytes(left, 2));
   REQUIRE_FALSE(place.content(k_name));
-  CHECK(place.target()->put(archive.source(), k_name, {}) == 100'000);
+  REQUIRE(place.names().size() == 1);
+  CHECK(place.target()->put(archive.source(), k_name, {}) == size);
   CHECK((place.content(k_name) == archive.content()));
   CHECK(place.names() == Names{k_name});
 }
 
-TEMPLATE_TEST_CASE("a folder of the archive's name is an error that names the target", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("a folder of the archive's name is an error that names the target", "", LocalPlace, SftpPlace,
+                   S3Place) {
   const TestType place;
   if (!place.has_folders()) return;
   const Archive archive(random_bytes(100));
@@ -288,7 +385,8 @@ TEMPLATE_TEST_CASE("a folder of the archive's name is an error that names the ta
   CHECK_THAT(error->what(), Contains("target backup"));
 }
 
-TEMPLATE_TEST_CASE("a file in the place of a folder is an error that names the target", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("a file in the place of a folder is an error that names the target", "", LocalPlace, SftpPlace,
+                   S3Place) {
   const TestType place;
   if (!place.has_folders()) return;
   const Archive archive(random_bytes(100));
@@ -301,7 +399,7 @@ TEMPLATE_TEST_CASE("a file in the place of a folder is an error that names the t
 }
 
 TEMPLATE_TEST_CASE("an archive that is shorter than told is not delivered, and the next one is", "", LocalPlace,
-                   SftpPlace) {
+                   SftpPlace, S3Place) {
   const TestType place;
   const Archive archive(random_bytes(20'000'000));
   const auto target = place.target();
@@ -316,7 +414,7 @@ TEMPLATE_TEST_CASE("an archive that is shorter than told is not delivered, and t
   CHECK(place.names() == Names{k_name});
 }
 
-TEMPLATE_TEST_CASE("names arrive as they are", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("names arrive as they are", "", LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   const auto target = place.target();
   const Archive archive("content");
@@ -337,7 +435,7 @@ TEMPLATE_TEST_CASE("names arrive as they are", "", LocalPlace, SftpPlace) {
   CHECK(place.names().empty());
 }
 
-TEMPLATE_TEST_CASE("several threads put at once", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("several threads put at once", "", LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   const auto target = place.target();
   constexpr std::size_t k_archives = 24;
@@ -374,7 +472,7 @@ TEMPLATE_TEST_CASE("several threads put at once", "", LocalPlace, SftpPlace) {
 
 // --- links ---------------------------------------------------------------------------------------------------------
 
-TEMPLATE_TEST_CASE("a link leads to what it was pointed to last", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("a link leads to what it was pointed to last", "", LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   const auto target = place.target();
   const Archive one("one");
@@ -392,19 +490,19 @@ TEMPLATE_TEST_CASE("a link leads to what it was pointed to last", "", LocalPlace
 }
 
 TEMPLATE_TEST_CASE("what a switch that was killed left is no obstacle, nor is a file of the link's name", "",
-                   LocalPlace, SftpPlace) {
+                   LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   const auto target = place.target();
   const Archive archive("content");
   target->put(archive.source(), k_name, {});
-  place.leave_half(k_link, "x");
+  if (place.switch_leaves_half()) place.leave_half(k_link, "x");
   place.write(k_link, "a file");
   target->point(k_link, k_name, {});
   CHECK(place.content(k_link) == "content");
   CHECK(place.names() == Names{k_name, k_link});
 }
 
-TEMPLATE_TEST_CASE("a link that leads somewhere else is not taken away", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("a link that leads somewhere else is not taken away", "", LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   const auto target = place.target();
   const Archive archive("content");
@@ -422,7 +520,7 @@ TEMPLATE_TEST_CASE("a link that leads somewhere else is not taken away", "", Loc
 }
 
 TEMPLATE_TEST_CASE("while a link is switched it leads to one archive or the other, and never to half of one", "",
-                   LocalPlace, SftpPlace) {
+                   LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   const auto target = place.target();
   const Archive one(random_bytes(300'000, 1));
@@ -455,7 +553,7 @@ TEMPLATE_TEST_CASE("while a link is switched it leads to one archive or the othe
 // --- removing and probing ------------------------------------------------------------------------------------------
 
 TEMPLATE_TEST_CASE("what is removed is gone, with what an upload left of it, and nothing else", "", LocalPlace,
-                   SftpPlace) {
+                   SftpPlace, S3Place) {
   const TestType place;
   const auto target = place.target();
   place.write(k_name, "content");
@@ -471,7 +569,7 @@ TEMPLATE_TEST_CASE("what is removed is gone, with what an upload left of it, and
   CHECK(place.names() == Names{"builds/ab/abcdef.zip.part", "builds/ab/abcdeg.zip"});
 }
 
-TEMPLATE_TEST_CASE("a probe leaves nothing behind", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("a probe leaves nothing behind", "", LocalPlace, SftpPlace, S3Place) {
   const TestType place;
   place.write(k_name, "content");
   const auto condition = place.target()->probe({});
@@ -505,14 +603,15 @@ void fails(Target& target, const std::vector<ErrorKind>& kinds) {
   }
 }
 
-TEMPLATE_TEST_CASE("a target whose folder is not there is an error, and is not made", "", LocalPlace, SftpPlace) {
+TEMPLATE_TEST_CASE("a target whose folder is not there is an error, and is not made", "", LocalPlace, SftpPlace,
+                   S3Place) {
   const TestType place;
   fails(*place.target_of_nothing(), {ErrorKind::target_unreachable, ErrorKind::target_unwritable});
   CHECK(place.nothing_was_made());
 }
 
 TEMPLATE_TEST_CASE("a target that may not be written to is an error of its own, and stays as it was", "", LocalPlace,
-                   SftpPlace) {
+                   SftpPlace, S3Place) {
   const TestType place;
   place.write("archive.zip", "content");
   place.target()->point("link.zip", k_name, {});
@@ -523,7 +622,7 @@ TEMPLATE_TEST_CASE("a target that may not be written to is an error of its own, 
 }
 
 TEMPLATE_TEST_CASE("a put that is stopped leaves nothing under the name, and can be done again", "", LocalPlace,
-                   SftpPlace) {
+                   SftpPlace, S3Place) {
   const TestType place;
   const auto target = place.target();
   const Archive large = Archive::zeros(std::uint64_t{2} << 30U);  // takes longer than the stop
@@ -564,6 +663,7 @@ void fill_but(off_t left, const fs::path& ballast) {
   REQUIRE(::ftruncate(fd.get(), size - left) == 0);
 }
 
+// A bucket has no disk; what a full one answers is in s3_target_test.cpp.
 TEMPLATE_TEST_CASE("a full disk there is an error of the target, and nothing has the name", "", LocalPlace, SftpPlace) {
   std::string why_not;
   const auto mount = test::LoopMount::make("ext4", why_not);

@@ -15,6 +15,7 @@ StrictS3::StrictS3(const fs::path& folder, const std::string& bucket) {
              "[default]\naws_access_key_id = STRICTKEY\naws_secret_access_key = strict/secret+key\n"
              "[session]\naws_access_key_id = STRICTSESSION\naws_secret_access_key = strict/secret+key\n"
              "aws_session_token = strict-token\n"
+             "[reader]\naws_access_key_id = STRICTREADER\naws_secret_access_key = strict/secret+key\n"
              "[wrong]\naws_access_key_id = STRICTKEY\naws_secret_access_key = never-to-be-seen\n");
   process_ = std::make_unique<Process>(Command{{"python3", ZIPMODULE_SOURCE_DIR "/tests/support/strict_s3.py",
                                                 folder.string(), bucket, control_.path().string()},

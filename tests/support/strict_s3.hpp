@@ -19,7 +19,8 @@ class StrictS3 {
   unsigned port() const noexcept { return port_; }
   std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
   static std::string region() { return "strict-1"; }
-  // A file with the credentials that it takes: [default] and, with a session token, [session]; [wrong] it does not take.
+  // A file with the credentials that it takes: [default], with a session token [session], and [reader], who may not write;
+  // [wrong] it does not take.
   std::filesystem::path credentials() const { return control_ / "credentials"; }
 
   // A JSON list, see strict_s3.py. Counts begin anew.

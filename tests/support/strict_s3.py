@@ -5,8 +5,8 @@ strict_s3.py FOLDER BUCKET CONTROL
 
 Objects are the files of FOLDER, keys their paths; symlinks and what is no file are not there. Every request must have a right
 signature of version 4 (made here anew from what arrived), the SHA-256 of its body, and a Content-MD5 where it stores
-something. Credentials: STRICTKEY, 'strict/secret+key', and, with the session token 'strict-token', STRICTSESSION. Region:
-strict-1.
+something. Credentials: STRICTKEY, 'strict/secret+key', with the session token 'strict-token', STRICTSESSION, and STRICTREADER,
+who may list and read and do nothing else. Region: strict-1.
 
 CONTROL is a folder:
   faults    a JSON list, read for each request. {"op": "UploadPart", "do": "status", ...}: the first that fits is done.
@@ -35,7 +35,10 @@ import urllib.parse
 import xml.sax.saxutils
 
 REGION = "strict-1"
-CREDENTIALS = {"STRICTKEY": ("strict/secret+key", None), "STRICTSESSION": ("strict/secret+key", "strict-token")}
+CREDENTIALS = {"STRICTKEY": ("strict/secret+key", None), "STRICTSESSION": ("strict/secret+key", "strict-token"),
+               "STRICTREADER": ("strict/secret+key", None)}
+READER = "STRICTREADER"
+READING = ("ListObjectsV2", "HeadObject", "GetObject")
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 SAFE = "-._~"
 
@@ -167,6 +170,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # What arrived
 
     def require_signature(self, raw_path, pairs, body):
+        """Returns whose it is."""
         text = self.headers.get("Authorization", "")
         match = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, SignedHeaders=([^,]+), "
@@ -210,6 +214,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             made = hmac256(made, part)
         if not hmac.compare_digest(hmac256(made, to_sign).hex(), signature):
             raise Refused(403, "SignatureDoesNotMatch", "it was to be signed: " + canonical)
+        return key
 
     def require_md5(self, body):
         if self.headers.get("Content-MD5") != base64.b64encode(hashlib.md5(body).digest()).decode():
@@ -306,7 +311,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reset()
         if action == "status":
             raise Refused(fault["status"], fault.get("code", ""), fault.get("message", "as told"), **fault.get("more", {}))
-        self.require_signature(raw_path, pairs, body)
+        who = self.require_signature(raw_path, pairs, body)
+        if who == READER and op not in READING:
+            raise Refused(403, "AccessDenied", "Access Denied")
         if bucket != self.store.bucket:
             raise Refused(404, "NoSuchBucket", "no such bucket")
         getattr(self, op)(key, query, body)
