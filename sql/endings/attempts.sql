@@ -13,11 +13,13 @@ WITH given AS (
          job.lease_token = attempt.token AND job.cancelled_revision >= attempt.revision AS cancelled,
          job.lease_token = attempt.token AS newest,
          job.place, job.series, job.archive, job.wanted_revision, job.built_revision, job.build_id AS current_build,
-         job.attempts, job.lease_revision, job.lease_attempt, job.lease_published_at, job.lease_claimed_at
+         job.attempts, job.lease_revision, job.lease_attempt, job.lease_published_at, job.lease_claimed_at,
+         job.lease_deliver
   FROM unnest($1::zipmodule.attempt[]) AS attempt
   CROSS JOIN LATERAL (
     SELECT ctid AS place, series, archive, wanted_revision, cancelled_revision, built_revision, build_id, attempts,
-           lease_token, lease_until, lease_revision, lease_attempt, lease_published_at, lease_claimed_at
+           lease_token, lease_until, lease_revision, lease_attempt, lease_published_at, lease_claimed_at,
+           lease_deliver
     FROM zipmodule.job WHERE job.job_id = attempt.job_id OFFSET 0
   ) AS job
 )

@@ -34,12 +34,13 @@
   WHERE mine AND build.build_id = judged.current_build AND judged.current_build <> judged.build_id
 ), renewed AS (
   UPDATE zipmodule.build
-  SET revision = judged.revision
+  SET revision = judged.revision, deliver = judged.lease_deliver
   FROM judged
   WHERE mine AND build.build_id = judged.build_id AND judged.current_build = judged.build_id
 ), stored AS (
-  INSERT INTO zipmodule.build (build_id, job_id, instance, revision, path, bytes, entries, fingerprint, mtime_ns)
-  SELECT build_id, job_id, beside, revision, path, bytes, entries, fingerprint, mtime_ns
+  INSERT INTO zipmodule.build (build_id, job_id, instance, revision, path, bytes, entries, fingerprint, mtime_ns,
+                               deliver)
+  SELECT build_id, job_id, beside, revision, path, bytes, entries, fingerprint, mtime_ns, lease_deliver
   FROM judged, given
   WHERE mine AND current_build IS DISTINCT FROM build_id
 ), built AS (

@@ -13,6 +13,7 @@ WITH claimed AS (
       lease_attempt = claims + 1,
       lease_claimed_at = statement_timestamp(),
       lease_published_at = published_at,
+      lease_deliver = deliver,
       claims = claims + 1,
       progress = 0
   WHERE job_id = ANY ($5::bigint[])

@@ -71,6 +71,7 @@ CREATE TABLE zipmodule.job (
   lease_attempt      integer,
   lease_claimed_at   timestamptz,
   lease_published_at timestamptz,
+  lease_deliver      text[],
   progress           double precision NOT NULL DEFAULT 0,
   -- how it went so far with wanted_revision
   attempts           integer NOT NULL DEFAULT 0,    -- failures that count towards max_attempts
@@ -112,6 +113,7 @@ CREATE TABLE zipmodule.build (
   entries     bigint NOT NULL,
   fingerprint text NOT NULL,
   mtime_ns    bigint NOT NULL,
+  deliver     text[],                               -- what the publish of its revision said
   created_at  timestamptz NOT NULL DEFAULT statement_timestamp(),
   retired_at  timestamptz,                          -- null: current
   deleting_at timestamptz                           -- its file is being removed
@@ -129,6 +131,7 @@ CREATE TABLE zipmodule.delivery (
   archive         text COLLATE "C" NOT NULL,
   path            text NOT NULL,                    -- below the target as below the store
   bytes           bigint NOT NULL,
+  place           text NOT NULL,                    -- where the target was when it was noted; it has not moved since
   required        boolean NOT NULL,                 -- its job is not done before
   backlog         boolean NOT NULL DEFAULT false,   -- built before the target came: behind all that is new
   disputed        integer NOT NULL DEFAULT 0,       -- how often another build's link may have taken its place there

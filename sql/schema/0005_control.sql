@@ -20,8 +20,8 @@ BEGIN
 END
 $$;
 
--- Makes a failed, cancelled or waiting job due now, with all its attempts ahead, and so its deliveries that wait for their next
--- try. True if there was something to make due.
+-- Makes a failed, cancelled or waiting job due now, with all its attempts ahead. One that is built: its deliveries, those that wait
+-- for their next try, and those that are there, which are looked at again. True if there was something to make due.
 CREATE FUNCTION zipmodule.retry(series text, archive text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -43,6 +43,16 @@ BEGIN
          OR job.cancelled_revision = job.wanted_revision
          OR (job.pending AND job.due_at > moment AND (job.lease_until IS NULL OR job.lease_until < moment)));
   found_job := FOUND;
+  -- What is there may have been taken away by hand: it is looked at again.
+  UPDATE zipmodule.delivery
+  SET delivered_at = NULL, due_at = moment
+  FROM zipmodule.job
+  WHERE job.series = retry.series COLLATE "C"
+    AND job.archive = retry.archive COLLATE "C"
+    AND NOT found_job
+    AND delivery.build_id = job.build_id
+    AND delivery.delivered_at IS NOT NULL AND delivery.retired_at IS NULL;
+  found_job := found_job OR FOUND;
   -- A target that rests rests for all: what keeps it from being asked is made due, too.
   UPDATE zipmodule.delivery
   SET due_at = moment, attempts = 0

@@ -96,8 +96,9 @@ void add_publish(CLI::App& app, Invocation& invocation) {
   verb->add_option("SERIES", arguments->series, "What the archive belongs to")->required()->type_name("");
   verb->add_option("ARCHIVE", arguments->archive, "Its name in the series")->required()->type_name("");
   verb->add_option("FILE", arguments->file, "The list of files as JSON; - or nothing: from stdin")->type_name("");
-  verb->add_option("--option", arguments->options,
-                   "May be repeated; keys: metadata, priority, lane, quiet, max_wait, on_missing, level, mode, store")
+  verb->add_option(
+          "--option", arguments->options,
+          "May be repeated; keys: metadata, priority, lane, quiet, max_wait, on_missing, level, mode, store, deliver")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   verb->callback([&invocation, arguments] {

@@ -221,8 +221,7 @@ void check_targets_apart(Findings& findings, const Config& config, const Places&
     const auto told = [&](const std::string& what) {
       findings.problem(places.target_lines.at(name), fmt::format("archives.deliver.{}: {}", name, what));
     };
-    const auto* s3 = std::get_if<S3Place>(&target.place);
-    const auto [same, fresh] = seen.emplace(to_string(target.place) + (s3 != nullptr ? s3->endpoint : ""), name);
+    const auto [same, fresh] = seen.emplace(address_of(target.place), name);
     if (!fresh) told(fmt::format("is the place of archives.deliver.{} already", same->second));
     const auto* path = std::get_if<fs::path>(&target.place);
     if (path == nullptr) continue;

@@ -46,6 +46,12 @@ std::string to_string(const Place& place) {
   return url_of(std::get<SftpPlace>(place));
 }
 
+std::string address_of(const Place& place) {
+  const auto* s3 = std::get_if<S3Place>(&place);
+  return s3 != nullptr && !s3->endpoint.empty() ? fmt::format("{} at {}", to_string(place), s3->endpoint)
+                                                : to_string(place);
+}
+
 std::string parse_https_url(std::string_view url, HttpsPlace& to) {
   constexpr std::string_view k_https = "https://";
   if (!is_plain(url)) return k_not_plain;

@@ -38,11 +38,13 @@ const char* to_string(DeliveryOutcome outcome) noexcept {
   return "";
 }
 
-// "mirror!,second": the required ones with a '!', sorted.
+// "mirror!=sftp://...,second=/mnt": the required ones with a '!', sorted.
 std::string to_text(std::vector<DeliveryTarget> targets) {
   std::sort(targets.begin(), targets.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   std::string text;
-  for (const auto& target : targets) text += (text.empty() ? "" : ",") + target.name + (target.required ? "!" : "");
+  for (const auto& target : targets) {
+    text += (text.empty() ? "" : ",") + target.name + (target.required ? "!" : "") + "=" + target.place;
+  }
   return text;
 }
 
@@ -60,9 +62,13 @@ const char* or_null(const std::string& text) { return text.empty() ? nullptr : t
 void note_deliveries(pqxx::work& transaction, const std::vector<std::string>& builds, const std::string& instance,
                      const std::vector<DeliveryTarget>& targets, Stock stock) {
   std::vector<std::string> required;
-  for (const auto& target : targets) required.emplace_back(target.required ? "t" : "f");
+  std::vector<std::string> places;
+  for (const auto& target : targets) {
+    required.emplace_back(target.required ? "t" : "f");
+    places.push_back(target.place);
+  }
   query(transaction, sql::note_deliveries, array_literal(builds), instance, names_of(targets), array_literal(required),
-        stock == Stock::backlog);
+        stock == Stock::backlog, array_literal(places));
 }
 
 void begin_deliveries(pqxx::work& transaction, const std::string& instance, const std::vector<DeliveryTarget>& targets,

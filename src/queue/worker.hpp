@@ -25,6 +25,7 @@ struct Settled;  // src/queue only
 struct DeliveryTarget {
   std::string name;
   bool required = false;  // a job is not done before its build is there
+  std::string place{};    // where that is; another place: all is delivered again
 
   bool operator==(const DeliveryTarget&) const = default;
 };

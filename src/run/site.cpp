@@ -123,7 +123,8 @@ queue::WorkerOptions worker_options(const config::Config& config) {
   options.host = config.run.host;
   options.instance = fmt::format("{}:{}", config.run.host, unresolved ? config.archives.root.string() : root.string());
   options.store = config.archives.store;
-  for (const auto& [name, target] : config.archives.deliver) options.targets.push_back({name, target.required});
+  for (const auto& [name, target] : config.archives.deliver)
+    options.targets.push_back({name, target.required, address_of(target.place)});
   options.lane_max = config.run.lane_max;
   options.lease = config.run.lease;
   options.max_attempts = config.run.max_attempts;

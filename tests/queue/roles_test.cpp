@@ -161,11 +161,14 @@ TEST_CASE("a worker's rights suffice for everything that deliveries do") {
   changed.targets = {{"mirror", true}, {"second", false}};
   Worker(changed).begin_run(2, "test");
   Deliveries deliveries(changed);
+  CHECK_FALSE(deliveries.add_backlog(10));
   CHECK(deliveries.due("second", {}, 10).size() == 1);
   const auto due = deliveries.due("mirror", {}, 10);
   REQUIRE(due.size() == 1);
-  CHECK(deliveries.is_wanted(due[0]));
+  const auto disputed = deliveries.wanted(due[0]);
+  REQUIRE(disputed);
   DeliveryAttempt attempt;
+  attempt.disputed = *disputed;
   attempt.delivery = due[0];
   attempt.outcome = DeliveryOutcome::retry;
   CHECK(deliveries.end(run, attempt) == DeliveryOutcome::retry);

@@ -181,6 +181,43 @@ TEST_CASE("a job that names an unknown target fails by name, before anything is 
   CHECK_THROWS_WITH(cms.site.publish("s", "b", "a.jpg", "deliver => '{a b}'"), Contains("deliver: a target's name"));
 }
 
+TEST_CASE("an archive goes where the publish that it was built for said, whatever was published since") {
+  Publisher cms;
+  REQUIRE(cms.publish_and_run("deliver => '{}'").exit_code == 0);
+  cms.site.publish("s", "a", "a.jpg", "quiet => '1 hour'");  // waits, and would go everywhere
+  cms.deliver("{second: {url: " + cms.second().string() + ", required: true}}");
+  REQUIRE(cms.site.run().exit_code == 0);
+  CHECK(Publisher::files_in(cms.second()) == 0);
+
+  cms.deliver("{second: " + cms.second().string() + "}");
+  REQUIRE(cms.publish_and_run().exit_code == 0);
+  cms.check_there(cms.second());
+  cms.site.publish("s", "a", "a.jpg", "deliver => '{nowhere}'");  // fails, so what was built before stays
+  CHECK(cms.site.run().exit_code == 1);
+  cms.deliver("{second: {url: " + cms.second().string() + ", required: true}}");
+  cms.age();
+  REQUIRE(cms.site.run().exit_code == 0);
+  cms.check_there(cms.second());
+}
+
+TEST_CASE("a target that moves gets everything once more, and a retry brings back what was taken away there") {
+  Publisher cms;
+  cms.deliver("{second: " + cms.second().string() + "}");
+  REQUIRE(cms.publish_and_run().exit_code == 0);
+  const fs::path moved = cms.site.scratch("moved");
+  fs::create_directory(moved);
+  cms.deliver("{second: " + moved.string() + "}");
+  REQUIRE(cms.site.run().exit_code == 0);
+  cms.check_there(moved);
+
+  fs::remove_all(moved / "public");
+  fs::remove_all(moved / "builds");
+  CHECK(cms.site.call({"retry", "s", "a"}).exit_code == 0);
+  REQUIRE(cms.site.run().exit_code == 0);
+  cms.check_there(moved);
+  CHECK(cms.site.telemetry("s", "a").size() == 1);
+}
+
 TEST_CASE("a target that comes later gets what was built before, and one that goes away is waited for by nobody") {
   Publisher cms;
   cms.deliver("{}");
