@@ -37,6 +37,8 @@ FIGURES = {
 # Columns that only some slices have: their heads, and how their values are written.
 MORE = {
     "build": ("build s", lambda value: seconds(value)),
+    "upload": ("upload s", lambda value: seconds(value)),
+    "server": ("server's CPU s", lambda value: seconds(value)),
     "blocks": ("new blocks", lambda value: human_bytes(value)),
     "network": ("over the network", lambda value: human_bytes(value)),
     "claim_ms": ("claim ms", lambda value: seconds(value)),
