@@ -85,8 +85,10 @@ HttpAnswer HttpClient::persist(const std::string& name, const Attempt& attempt, 
   const auto timeout = options().timeout;
   const auto until = Clock::now() + timeout;
   auto time = k_first_pause;
+  bool anew = false;
   for (int tries = 1;; ++tries) {
-    HttpAnswer answer = attempt(tries > 1);
+    HttpAnswer answer = attempt(anew);
+    anew = !answer.answered();
     note(answer, false);
     if (answer.answered() && !may_pass(answer)) return answer;
     if (!answer.answered() && !code_may_pass(answer.code)) throw failure(name, answer.code);

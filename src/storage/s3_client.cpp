@@ -125,6 +125,7 @@ HttpAnswer S3Client::send_once(const Call& call, bool anew, const std::stop_toke
   to_sign.headers.emplace_back("x-amz-content-sha256", call.sha256_hex);
   const AwsSignature signature =
       sign(to_sign, credentials_.get(request.name, stop), {region_, "s3", std::chrono::system_clock::now()});
+  request.headers.emplace_back("Host", host_);  // as it is signed: libcurl writes some addresses in another way
   request.headers.emplace_back("x-amz-content-sha256", call.sha256_hex);
   request.headers.insert(request.headers.end(), signature.headers.begin(), signature.headers.end());
   const std::string query = canonical_query(call.query);

@@ -125,6 +125,7 @@ void S3Target::put_whole(const Upload& upload, const std::stop_token& stop) {
   storing.upload = upload.mark;
   const S3Stored stored = client_->put(upload.key, body, digest, storing, upload.who, stop);
   if (!stored.md5.empty() && stored.md5 != digest.md5_hex) {
+    client_->remove(upload.key, upload.who, stop);  // or the next put finds an object of the right size
     throw Error(ErrorKind::verify, fmt::format("{}: what arrived has another MD5 than what was sent", upload.who));
   }
   require_there(upload, stored.etag, stop);
@@ -208,6 +209,8 @@ void S3Target::require_there(const Upload& upload, const std::optional<std::stri
   }
   if (!etag && there->upload != upload.mark) throw wrong("its upload was ended by somebody else");
   if (etag && !etag->empty() && !there->etag.empty() && there->etag != *etag) {
+    if (there->upload == upload.mark)
+      client_->remove(upload.key, upload.who, stop);  // ours: the next put must not find it
     throw wrong("another object is there than was stored");
   }
 }

@@ -202,6 +202,17 @@ TEST_CASE("what is stored is looked at once more") {
   SECTION("another ETag") {
     bucket.server.fail(R"([{"op": "PutObject", "do": "wrong_etag"}])");
     put_fails(bucket, "content", ErrorKind::verify, "another MD5");
+    bucket.server.fail("[]");
+    CHECK(bucket.put("content") == 7);  // not taken for what was to be there
+    CHECK(bucket.server.requests("PutObject") == 2);
+  }
+  SECTION("another ETag of the whole that parts make") {
+    const std::string content = test::random_bytes(20 * k_mib);
+    bucket.server.fail(R"([{"op": "CompleteMultipartUpload", "do": "wrong_etag"}])");
+    put_fails(bucket, content, ErrorKind::verify, "another object");
+    bucket.server.fail("[]");
+    CHECK(bucket.put(content) == content.size());
+    CHECK(bucket.server.requests("UploadPart") == 6);
   }
   SECTION("a local file that is shorter than it was") {
     write_file(bucket.folder / "short", "cont");

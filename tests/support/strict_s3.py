@@ -424,7 +424,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.fault.get("do") == "lost_answer":
             self.reset()
         self.xml(f'<CompleteMultipartUploadResult {XMLNS}><Key>{xml.sax.saxutils.escape(quote(key))}</Key>'
-                 f"<ETag>&quot;{etag}&quot;</ETag></CompleteMultipartUploadResult>")
+                 f"<ETag>&quot;{self.told(etag)}&quot;</ETag></CompleteMultipartUploadResult>")
 
     def AbortMultipartUpload(self, key, query, _body):
         with self.store.lock:
