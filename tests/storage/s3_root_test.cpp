@@ -203,6 +203,25 @@ TEST_CASE("buckets are found by their host name, by path, and with session token
   CHECK(text_of(*bucket.root(), "file") == "content");
 }
 
+TEST_CASE("credentials that are replaced while they are used cost no failure") {
+  Bucket bucket;
+  const std::string refused = R"([{"op": "HeadObject,GetObject", "times": 2, "do": "status", "status": 400,
+                                   "code": "ExpiredToken"}])";
+  bucket.options.credentials_file = bucket.folder / "own";
+  const std::string secret = "aws_secret_access_key = strict/secret+key\n";
+  write_file(bucket.folder / "own", "[default]\naws_access_key_id = STRICTKEY\n" + secret);
+  const auto root = bucket.root();
+  CHECK(text_of(*root, "file") == "content");
+  write_file(bucket.folder / "own",
+             "[default]\naws_access_key_id = STRICTSESSION\naws_session_token = strict-token\n" + secret);
+  bucket.server.fail(refused);
+  CHECK(text_of(*root, "file") == "content");
+  bucket.server.fail(refused);  // and the same are not sent twice
+  const auto error = error_of([&] { root->status("file", {}); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::source_refused);
+}
+
 TEST_CASE("a URL of the bucket is a path below the root's prefix") {
   const Bucket bucket;
   const auto root = bucket.root();
