@@ -257,6 +257,7 @@ std::optional<AwsCredentials> AwsCredentialChain::from_profile() {
 HttpAnswer AwsCredentialChain::ask(HttpRequest request, const std::stop_token& stop) {
   request.name = "credentials";
   request.words_most = k_answer_bytes;
+  request.longest = k_neighbour_timeout;
   for (int tries = 1;; ++tries) {
     HttpAnswer answer = http_.try_once(request, tries > 1, stop);
     unreachable_ = answer.answered() ? status_may_pass(answer.status) : answer.connected;

@@ -287,6 +287,11 @@ TEST_CASE("a listing that does not end, or is none, is an error") {
     list("repeat");
     walk_fails(bucket, ErrorKind::source_unreadable, "not in order");
   }
+  SECTION("one that trickles") {
+    bucket.options.timeout = std::chrono::seconds(1);
+    list("trickle");
+    walk_fails(bucket, ErrorKind::source_unreachable, "source store:");
+  }
   SECTION("one without any") {
     list("empty_pages");
     walk_fails(bucket, ErrorKind::source_unreadable, "does not end");
@@ -316,8 +321,10 @@ TEST_CASE("what may pass is tried again") {
   INFO(what << " " << op);
   bucket.options.timeout = std::chrono::seconds(10);  // a busy machine takes its time for each try
   bucket.server.fail(fmt::format(R"([{{"op": "{}", "times": 2, {}}}])", op, what));
+  const Stopwatch watch;
   CHECK(text_of(*bucket.root(), "file") == "content");
   CHECK(bucket.server.requests(op) >= 3);
+  if (what.find("retry_after") != std::string::npos) CHECK(watch.seconds() >= 2);  // twice what it asks for
 }
 
 TEST_CASE("a server that stays in trouble is unreachable within the time-out") {
@@ -334,6 +341,7 @@ TEST_CASE("a server that stays in trouble is unreachable within the time-out") {
   INFO(what);
   bucket.server.fail(fmt::format(R"([{{"op": "GetObject", {}}}])", what));
   read_fails(bucket, ErrorKind::source_unreachable, text);
+  if (what.find("retry_after") != std::string::npos) CHECK(bucket.server.requests("GetObject") == 1);
 }
 
 TEST_CASE("nobody at the endpoint, and for a while it is not asked again") {

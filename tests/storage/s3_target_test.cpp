@@ -337,13 +337,22 @@ TEST_CASE("a probe writes, reads and removes, and tells of the clock") {
   REQUIRE(condition.clock_ahead_seconds);
   CHECK(std::abs(*condition.clock_ahead_seconds) < 5);
   CHECK(test::listing(bucket.object("")).size() <= 3);  // the file, and the server's empty folders
-  bucket.server.fail(R"([{"op": "GetObject", "clock": 90}])");
   bucket.server.fail(R"([{"op": "DeleteObject", "clock": 90}])");
   CHECK(*bucket.target()->probe({}).clock_ahead_seconds > 80);
   bucket.server.fail(R"([{"op": "PutObject", "do": "status", "status": 403, "code": "AccessDenied"}])");
   const auto error = error_of([&] { bucket.target()->probe({}); });
   REQUIRE(error);
   CHECK(error->kind() == ErrorKind::target_unwritable);
+}
+
+TEST_CASE("a probe that may not read takes away what it wrote") {
+  Bucket bucket;
+  bucket.server.fail(R"([{"op": "GetObject", "do": "status", "status": 403, "code": "AccessDenied"}])");
+  const auto error = error_of([&] { bucket.target()->probe({}); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::target_unwritable);
+  CHECK(bucket.server.requests("PutObject") == 1);
+  CHECK(bucket.server.requests("DeleteObject") == 1);
 }
 
 }  // namespace

@@ -453,6 +453,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         action = self.fault.get("do")
         token, prefix = query.get("continuation-token", ""), query.get("prefix", "")
         most = min(self.fault.get("page", 1000), int(query.get("max-keys", 1000)))
+        if action == "trickle":
+            self.answer(200, b"<L", length=1 << 20)
+            while True:
+                self.wfile.write(b" " * 2048)
+                self.wfile.flush()
+                time.sleep(0.25)
         if action == "flood":
             self.flood()
         if action == "endless":
