@@ -1,19 +1,24 @@
 #include "storage/aws_credentials.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <sstream>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/error.hpp"
+#include "base/fd.hpp"
 #include "base/log.hpp"
 #include "storage/http_address.hpp"
+#include "storage/http_client.hpp"
 #include "storage/remote.hpp"
 
 namespace zipmodule::storage {
@@ -33,6 +38,11 @@ constexpr std::chrono::milliseconds k_neighbour_timeout{2'000};
 // How long a session with the metadata service lasts: for the three requests there are.
 constexpr const char* k_session_seconds = "60";
 constexpr std::size_t k_answer_bytes = std::size_t{64} << 10U;
+// Of a service that is overloaded for a moment, as where many containers start at once.
+constexpr int k_tries = 3;
+constexpr std::chrono::milliseconds k_pause{200};
+// Hundreds of profiles are a tenth of it.
+constexpr std::size_t k_file_bytes = std::size_t{1} << 20U;
 
 std::string environment(const char* name) {
   const char* const value = std::getenv(name);
@@ -45,12 +55,15 @@ std::string trimmed(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(" \t\r") - first + 1));
 }
 
-std::optional<std::string> content_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
+// nullopt, and errno, where it can't be read.
+std::optional<std::string> read_text(const std::filesystem::path& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return std::nullopt;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  std::string text(k_file_bytes, '\0');
+  const ssize_t size = pread_full(file.get(), std::as_writable_bytes(std::span(text)), 0);
+  if (size < 0) return std::nullopt;
+  text.resize(static_cast<std::size_t>(size));
+  return text;
 }
 
 std::filesystem::path in_home(const char* name) {
@@ -102,6 +115,10 @@ bool may_be_told(const std::string& url) {
   return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
 }
 
+bool same_keys(const AwsCredentials& one, const AwsCredentials& other) {
+  return one.key_id == other.key_id && one.secret == other.secret && one.session_token == other.session_token;
+}
+
 std::string why(const HttpAnswer& answer) {
   return answer.answered() ? fmt::format("answers {}", answer.status) : curl_easy_strerror(answer.code);
 }
@@ -111,7 +128,7 @@ std::string why(const HttpAnswer& answer) {
 IniFile parse_ini(const std::string& text) {
   IniFile sections;
   std::istringstream lines(text);
-  std::map<std::string, std::string>* section = nullptr;
+  Settings* section = nullptr;
   for (std::string line; std::getline(lines, line);) {
     const bool continued = !line.empty() && (line[0] == ' ' || line[0] == '\t');  // of a nested setting
     line = trimmed(line);
@@ -154,7 +171,7 @@ std::string AwsCredentialChain::region() const {
       if (std::string region = environment(name); !region.empty()) return region;
     }
   }
-  const IniFile config = parse_ini(content_of(config_file()).value_or(""));
+  const IniFile config = parse_ini(read_text(config_file()).value_or(""));
   for (const std::string& section : {"profile " + profile(), profile()}) {
     const auto found = config.find(section);
     if (found == config.end() || !found->second.contains("region")) continue;
@@ -166,39 +183,87 @@ std::string AwsCredentialChain::region() const {
   return {};
 }
 
-std::optional<AwsCredentials> AwsCredentialChain::from_environment() const {
-  return complete({environment("AWS_ACCESS_KEY_ID"), environment("AWS_SECRET_ACCESS_KEY"),
-                   environment("AWS_SESSION_TOKEN"), std::nullopt});
+// For the error, after which nothing else is looked at.
+std::nullopt_t AwsCredentialChain::end_with(const std::string& why) {
+  tried_ += why + "; ";
+  ended_ = true;
+  return std::nullopt;
+}
+
+std::optional<std::string> AwsCredentialChain::content_of(const std::filesystem::path& path, bool required) {
+  auto text = read_text(path);
+  const int error = text ? 0 : errno;
+  if (error != 0 && (required || (error != ENOENT && error != ENOTDIR))) {
+    return end_with(fmt::format("{} can't be read: {}", path.string(), errno_text(error)));
+  }
+  return text;
+}
+
+std::optional<AwsCredentials> AwsCredentialChain::from_environment() {
+  const std::string key_id = environment("AWS_ACCESS_KEY_ID");
+  const std::string secret = environment("AWS_SECRET_ACCESS_KEY");
+  tried_ += "no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment; ";
+  if (key_id.empty() != secret.empty()) return end_with("of the two, one is there without the other");
+  if (!key_id.empty()) {
+    auto credentials = complete({key_id, secret, environment("AWS_SESSION_TOKEN"), std::nullopt});
+    return credentials ? credentials : end_with("those that are there have characters that no key has");
+  }
+  if (environment("AWS_WEB_IDENTITY_TOKEN_FILE").empty()) return std::nullopt;
+  return end_with("AWS_WEB_IDENTITY_TOKEN_FILE is set, which is not supported");
+}
+
+std::optional<AwsCredentials> AwsCredentialChain::from_section(Settings settings, const std::string& where) {
+  // Its keys are those of who may take the role.
+  if (settings.contains("role_arn")) return end_with(where + " has role_arn, which is not supported");
+  auto credentials = complete(
+      {settings["aws_access_key_id"], settings["aws_secret_access_key"], settings["aws_session_token"], std::nullopt});
+  if (credentials) return credentials;
+  if (!settings["aws_access_key_id"].empty() || !settings["aws_secret_access_key"].empty()) {
+    return end_with(where + " has half of a pair of keys, or one with characters that no key has");
+  }
+  for (const char* other : {"sso_session", "sso_start_url", "credential_process"}) {
+    if (settings.contains(other)) return end_with(fmt::format("{} has {}, which is not supported", where, other));
+  }
+  return std::nullopt;
 }
 
 std::optional<AwsCredentials> AwsCredentialChain::from_profile() {
-  const std::array<std::pair<std::filesystem::path, std::string>, 3> places{
-      {{credentials_file(), profile()}, {config_file(), "profile " + profile()}, {config_file(), profile()}}};
-  for (const auto& [path, section] : places) {
-    const auto text = content_of(path);
-    if (!text) continue;
-    IniFile file = parse_ini(*text);
-    const auto found = file.find(section);
-    if (found == file.end()) continue;
-    auto& settings = found->second;
-    auto credentials = complete({settings["aws_access_key_id"], settings["aws_secret_access_key"],
-                                 settings["aws_session_token"], std::nullopt});
-    if (credentials) return credentials;
-    for (const char* other : {"role_arn", "sso_session", "sso_start_url", "credential_process"}) {
-      if (!settings.contains(other)) continue;
-      tried_ += fmt::format("profile '{}' in {} has {}, which is not supported; ", profile(), path.string(), other);
-      return std::nullopt;
-    }
+  const bool own = !options_.credentials_file.empty();
+  std::vector<std::pair<std::filesystem::path, std::string>> places{{credentials_file(), profile()}};
+  if (!own) {
+    places.emplace_back(config_file(), "profile " + profile());
+    places.emplace_back(config_file(), profile());
   }
-  tried_ += fmt::format("no keys of profile '{}' in {} or {}; ", profile(), credentials_file().string(),
-                        config_file().string());
+  bool found = false;
+  std::optional<AwsCredentials> credentials;
+  for (const auto& [path, section] : places) {
+    const auto text = content_of(path, own);
+    if (ended_) return std::nullopt;
+    IniFile file = parse_ini(text.value_or(""));
+    if (!file.contains(section)) continue;
+    found = true;
+    auto here = from_section(std::move(file[section]), fmt::format("profile '{}' in {}", profile(), path.string()));
+    if (ended_) return std::nullopt;
+    if (!credentials) credentials = std::move(here);
+  }
+  if (credentials) return credentials;
+  const std::string why = fmt::format("no keys of profile '{}' in {}{}", profile(), credentials_file().string(),
+                                      own ? "" : " or " + config_file().string());
+  if (!found && !environment("AWS_PROFILE").empty()) return end_with(why + ", where there is no such profile");
+  tried_ += why + "; ";
   return std::nullopt;
 }
 
 HttpAnswer AwsCredentialChain::ask(HttpRequest request, const std::stop_token& stop) {
   request.name = "credentials";
   request.words_most = k_answer_bytes;
-  return http_.try_once(request, false, stop);
+  request.longest = k_neighbour_timeout;
+  for (int tries = 1;; ++tries) {
+    HttpAnswer answer = http_.try_once(request, tries > 1, stop);
+    unreachable_ = answer.answered() ? status_may_pass(answer.status) : answer.connected;
+    if (!unreachable_ || tries == k_tries) return answer;
+    pause_about(tries * k_pause, stop);
+  }
 }
 
 std::optional<AwsCredentials> AwsCredentialChain::from_container(const std::stop_token& stop) {
@@ -208,26 +273,24 @@ std::optional<AwsCredentials> AwsCredentialChain::from_container(const std::stop
       relative.empty() ? environment("AWS_CONTAINER_CREDENTIALS_FULL_URI") : "http://169.254.170.2" + relative;
   if (request.url.empty()) return std::nullopt;
   if (!may_be_told(request.url)) {
-    tried_ += "the container's endpoint is neither https nor an address of this host; ";
-    return std::nullopt;
+    return end_with("the container's endpoint is neither https nor an address of this host");
   }
   std::string token = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
   if (const std::string file = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty()) {
-    token = trimmed(content_of(file).value_or(""));
+    token = trimmed(content_of(file, true).value_or(""));
+    if (ended_) return std::nullopt;
     while (!token.empty() && token.back() == '\n') token.pop_back();
   }
   if (std::any_of(token.begin(), token.end(), [](char c) { return c < ' ' || c > '~'; })) {
-    tried_ += "the container's authorization token is none; ";
-    return std::nullopt;
+    return end_with("the container's authorization token is none");
   }
   if (!token.empty()) request.headers.emplace_back("Authorization", token);
   const HttpAnswer answer = ask(std::move(request), stop);
   if (answer.answered() && answer.status == 200) {
     if (auto credentials = parse_answer(answer.words)) return credentials;
   }
-  tried_ +=
-      fmt::format("the container's endpoint {}; ", answer.status == 200 ? "answers with something else" : why(answer));
-  return std::nullopt;
+  return end_with(
+      fmt::format("the container's endpoint {}", answer.status == 200 ? "answers with something else" : why(answer)));
 }
 
 std::optional<AwsCredentials> AwsCredentialChain::from_instance(const std::stop_token& stop) {
@@ -261,22 +324,26 @@ std::optional<AwsCredentials> AwsCredentialChain::from_instance(const std::stop_
   return failed(answer);
 }
 
+std::optional<AwsCredentials> AwsCredentialChain::look(const std::stop_token& stop) {
+  if (!options_.profile.empty() || !options_.credentials_file.empty()) return from_profile();
+  auto found = from_environment();
+  if (!found && !ended_) found = from_profile();
+  if (!found && !ended_) found = from_container(stop);
+  if (!found && !ended_) found = from_instance(stop);
+  return found;
+}
+
 AwsCredentials AwsCredentialChain::load(const std::string& name, const std::stop_token& stop) {
   const auto none = [&] {
-    return Error(ErrorKind::source_refused, fmt::format("{}: no AWS credentials: {}", name, tried_),
+    const std::string text = fmt::format("{}: no AWS credentials: {}", name, tried_);
+    if (unreachable_) return Error(ErrorKind::source_unreachable, text, "look whether that service is up");
+    return Error(ErrorKind::source_refused, text,
                  "give the user that runs zipmodule credentials in one of these places");
   };
   if (std::chrono::steady_clock::now() < none_until_) throw none();
   tried_.clear();
-  if (!options_.profile.empty() || !options_.credentials_file.empty()) {
-    if (auto found = from_profile()) return *found;
-  } else {
-    if (auto found = from_environment()) return *found;
-    tried_ = "no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment; ";
-    if (auto found = from_profile()) return *found;
-    if (auto found = from_container(stop)) return *found;
-    if (auto found = from_instance(stop)) return *found;
-  }
+  ended_ = unreachable_ = false;
+  if (auto found = look(stop)) return *found;
   tried_.resize(tried_.size() - 2);
   none_until_ = std::chrono::steady_clock::now() + k_remember_none;
   throw none();
@@ -320,9 +387,9 @@ AwsCredentials AwsCredentialChain::get(const std::string& name, const std::stop_
   }
 }
 
-void AwsCredentialChain::forget() {
+void AwsCredentialChain::forget(const AwsCredentials& used) {
   std::lock_guard lock(mutex_);
-  kept_.reset();
+  if (kept_ && same_keys(*kept_, used)) kept_.reset();
 }
 
 }  // namespace zipmodule::storage

@@ -59,7 +59,11 @@ Error failure(const std::string& name, CURLcode code) {
 }  // namespace
 
 bool status_may_pass(long status) {
-  return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
+  return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505);
+}
+
+void pause_about(Milliseconds time, const std::stop_token& stop) {
+  if (!pause(with_jitter(time), stop)) throw stopped_waiting();
 }
 
 void HttpClient::require_no_trouble(const std::string& name) {
@@ -85,8 +89,10 @@ HttpAnswer HttpClient::persist(const std::string& name, const Attempt& attempt, 
   const auto timeout = options().timeout;
   const auto until = Clock::now() + timeout;
   auto time = k_first_pause;
+  bool anew = false;
   for (int tries = 1;; ++tries) {
-    HttpAnswer answer = attempt(tries > 1);
+    HttpAnswer answer = attempt(anew);
+    anew = !answer.answered();
     note(answer, false);
     if (answer.answered() && !may_pass(answer)) return answer;
     if (!answer.answered() && !code_may_pass(answer.code)) throw failure(name, answer.code);

@@ -11,8 +11,11 @@
 
 namespace zipmodule::storage {
 
-// Whether a status tells of trouble that may pass: 408, 429, 500, 502 to 504.
+// Whether a status tells of trouble that may pass: 408, 429, and from 500 on all but 501 and 505.
 bool status_may_pass(long status);
+
+// Waits for half to one and a half of `time`, so that many don't come back at once. Throws Error{stopped}.
+void pause_about(std::chrono::milliseconds time, const std::stop_token& stop);
 
 // Thread-safe. What may be a passing trouble (no connection, a connection that breaks, what `may_pass` says of an answer) is
 // tried again with growing pauses, or those that the server asks for, at least once, until the time-out is over. A server that

@@ -21,12 +21,12 @@ using HeaderList = std::unique_ptr<curl_slist, Freer<curl_slist_free_all>>;
 
 // Slower than this for half of the time-out is as good as silent: a piece must not take days.
 constexpr long k_least_bytes_a_second = 1'024;
+// Words are few: a server that takes so many time-outs for them, however busy it looks, will not end.
+constexpr int k_timeouts_of_words = 4;
+// The largest uploads are completed in minutes.
+constexpr int k_timeouts_of_patience = 40;
 // What is handed to the system at once: the largest pieces still fit the cache beside what is encrypted.
 constexpr long k_upload_buffer_bytes = 512L << 10U;
-
-bool is_redirect(long status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
 
 // What libcurl calls back with. Nothing here throws.
 struct Exchange {
@@ -113,6 +113,13 @@ void set_method(CURL* easy, const HttpRequest& request, Exchange& exchange) {
   }
 }
 
+// 0: no end.
+std::chrono::milliseconds longest(const HttpRequest& request, std::chrono::milliseconds timeout) {
+  if (request.longest.count() > 0) return request.longest;
+  if (!request.buffer.empty() || request.body.fd >= 0) return std::chrono::milliseconds(0);
+  return timeout * (request.silence.count() > 0 ? k_timeouts_of_patience : k_timeouts_of_words);
+}
+
 HeaderList list_of(const HttpRequest& request) {
   HeaderList list;
   const auto add = [&](const std::string& line) {
@@ -142,7 +149,7 @@ void read_head(CURL* easy, HttpAnswer& answer) {
   if (curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &value) == CURLE_OK && value >= 0) {
     answer.content_length = static_cast<std::uint64_t>(value);
   }
-  if (is_redirect(answer.status)) {
+  if (answer.is_redirect()) {
     char* redirect = nullptr;
     curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
     if (redirect != nullptr) answer.redirect = redirect;
@@ -223,6 +230,7 @@ void HttpTransport::prepare(CURL* handle, const HttpRequest& request) const {
   curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, seconds);
   curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, patient ? 1L : k_least_bytes_a_second);
   curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, patient ? static_cast<long>(request.silence.count()) : seconds);
+  curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(longest(request, options_.timeout).count()));
   curl_easy_setopt(handle, CURLOPT_USERAGENT, "zipmodule");
 }
 

@@ -53,6 +53,9 @@ struct HttpRequest {
   std::size_t words_most = std::size_t{64} << 10U;
   // An answer that may be a long time in the making: the longest silence before it, where not half of the time-out.
   std::chrono::seconds silence{0};
+  // The most that all of it may take; 0: four times the time-out where words are awaited and no file is sent, forty times
+  // with a longer silence, and no end where the bytes of a file come or go.
+  std::chrono::milliseconds longest{0};
 };
 
 // RFC 9110, section 14.4: "bytes 0-99/1234"
@@ -77,6 +80,9 @@ struct HttpAnswer {
 
   bool answered() const noexcept { return code == CURLE_OK; }
   bool is_success() const noexcept { return status >= 200 && status < 300; }
+  bool is_redirect() const noexcept {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+  }
   std::string header(const std::string& lower_name) const;  // empty: none
   std::optional<ContentRange> content_range() const;        // nullopt: none that can be understood
 };

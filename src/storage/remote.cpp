@@ -37,13 +37,15 @@ std::string partial_link(const std::string& link, const std::string& path) {
   return partial_name(fmt::format("{}.{}", link, path.substr(begin, path.find('.', begin) - begin)));
 }
 
-std::string probe_name() {
-  std::array<unsigned char, 8> bytes{};
+std::string random_hex() {
+  std::array<unsigned char, 16> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
     throw Error(ErrorKind::internal, "the system's random numbers are not available");
   }
-  return fmt::format(".zipmodule.check.{:02x}", fmt::join(bytes, ""));
+  return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
+
+std::string probe_name() { return ".zipmodule.check." + random_hex(); }
 
 std::string seen_from(const std::string& link, const std::string& path) {
   std::string text;

@@ -25,6 +25,9 @@ std::string partial_name(const std::string& path);
 // The same of a link that is to lead to `path`: no two builds share it.
 std::string partial_link(const std::string& link, const std::string& path);
 
+// 32 hexadecimal digits that nobody else has.
+std::string random_hex();
+
 // The name of the small file that a probe writes and removes: ".zipmodule.check.", and something that nobody else has.
 std::string probe_name();
 

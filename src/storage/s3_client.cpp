@@ -118,13 +118,14 @@ void S3Client::add_storing(Call& call, const S3Storing& storing) {
   if (!storing.redirect.empty()) call.http.headers.emplace_back("x-amz-website-redirect-location", storing.redirect);
 }
 
-HttpAnswer S3Client::send_once(const Call& call, bool anew, const std::stop_token& stop) {
+HttpAnswer S3Client::send_once(const Call& call, const AwsCredentials& credentials, bool anew,
+                               const std::stop_token& stop) {
   HttpRequest request = call.http;
   AwsRequest to_sign{call.http.method, base_ + call.path, call.query, call.http.headers, call.sha256_hex};
   to_sign.headers.emplace_back("host", host_);
   to_sign.headers.emplace_back("x-amz-content-sha256", call.sha256_hex);
-  const AwsSignature signature =
-      sign(to_sign, credentials_.get(request.name, stop), {region_, "s3", std::chrono::system_clock::now()});
+  const AwsSignature signature = sign(to_sign, credentials, {region_, "s3", std::chrono::system_clock::now()});
+  request.headers.emplace_back("Host", host_);  // as it is signed: libcurl writes some addresses in another way
   request.headers.emplace_back("x-amz-content-sha256", call.sha256_hex);
   request.headers.insert(request.headers.end(), signature.headers.begin(), signature.headers.end());
   const std::string query = canonical_query(call.query);
@@ -134,19 +135,32 @@ HttpAnswer S3Client::send_once(const Call& call, bool anew, const std::stop_toke
   return answer;
 }
 
-// The last answer, whatever it says.
+// The last answer, whatever it says. Where credentials are refused and there are others by now, they are tried as well.
 HttpAnswer S3Client::send(const Call& call, const std::stop_token& stop) {
-  return http_.persist(
-      call.http.name, [&](bool anew) { return send_once(call, anew, stop); },
-      [](const HttpAnswer& answer) {
-        const auto refusal = refusal_of(answer);
-        return refusal && may_pass(*refusal);
-      },
-      stop);
+  AwsCredentials used;
+  const auto persist = [&] {
+    return http_.persist(
+        call.http.name,
+        [&](bool anew) {
+          used = credentials_.get(call.http.name, stop);
+          return send_once(call, used, anew, stop);
+        },
+        [](const HttpAnswer& answer) {
+          const auto refusal = refusal_of(answer);
+          return refusal && may_pass(*refusal);
+        },
+        stop);
+  };
+  HttpAnswer answer = persist();
+  const auto refusal = refusal_of(answer);
+  if (!refusal || !credentials_refused(*refusal)) return answer;
+  credentials_.forget(used);
+  const AwsCredentials fresh = credentials_.get(call.http.name, stop);
+  const bool others = fresh.key_id != used.key_id || fresh.session_token != used.session_token;
+  return others ? persist() : answer;
 }
 
-void S3Client::refuse(const S3Refusal& refusal, const std::string& name) {
-  if (credentials_refused(refusal)) credentials_.forget();
+void S3Client::refuse(const S3Refusal& refusal, const std::string& name) const {
   throw error_of(refusal, name, region_);
 }
 
@@ -157,24 +171,26 @@ HttpAnswer S3Client::ask(const Call& call, const std::stop_token& stop) {
   return answer;
 }
 
-// The answer to a HEAD has no words: a GET of one byte asks for them.
-void S3Client::refuse_head(const Call& call, const S3Refusal& refusal, const std::stop_token& stop) {
-  Call again = call;
+// The answer to a HEAD that is refused has no words: a GET of one byte asks for them.
+void S3Client::require_granted(const Call& head, const std::stop_token& stop) {
+  Call again = head;
   again.http.method = "GET";
   again.http.headers.emplace_back("range", "bytes=0-0");
-  if (const auto told = refusal_of(send(again, stop))) refuse(*told, call.http.name);
-  refuse(refusal, call.http.name);
+  if (const auto told = refusal_of(send(again, stop))) refuse(*told, head.http.name);
 }
 
 std::optional<S3Object> S3Client::head(const std::string& key, const std::string& name, const std::stop_token& stop) {
   const Call made = call("HEAD", key, name);
-  const HttpAnswer answer = send(made, stop);
-  if (const auto refusal = refusal_of(answer)) {
-    if (refusal->status == 404) return std::nullopt;
-    const bool elsewhere = !refusal->words.region.empty() && refusal->words.region != region_;
-    if (may_pass(*refusal) || elsewhere) refuse(*refusal, name);
-    refuse_head(made, *refusal, stop);
+  HttpAnswer answer = send(made, stop);
+  auto refusal = refusal_of(answer);
+  const auto elsewhere = [&] { return !refusal->words.region.empty() && refusal->words.region != region_; };
+  if (refusal && refusal->status != 404 && !may_pass(*refusal) && !elsewhere()) {
+    require_granted(made, stop);
+    answer = send(made, stop);  // with the credentials that were granted the GET
+    refusal = refusal_of(answer);
   }
+  if (refusal && refusal->status == 404) return std::nullopt;
+  if (refusal) refuse(*refusal, name);
   if (!answer.content_length) not_s3(name, "the server does not tell its size");
   S3Object object = object_of(answer);
   object.size_bytes = *answer.content_length;

@@ -98,11 +98,11 @@ class S3Client {
 
   Call call(const std::string& method, const std::string& key, const std::string& name) const;
   static void add_storing(Call& call, const S3Storing& storing);
-  HttpAnswer send_once(const Call& call, bool anew, const std::stop_token& stop);
+  HttpAnswer send_once(const Call& call, const AwsCredentials& credentials, bool anew, const std::stop_token& stop);
   HttpAnswer send(const Call& call, const std::stop_token& stop);
   HttpAnswer ask(const Call& call, const std::stop_token& stop);
-  [[noreturn]] void refuse(const S3Refusal& refusal, const std::string& name);
-  [[noreturn]] void refuse_head(const Call& call, const S3Refusal& refusal, const std::stop_token& stop);
+  [[noreturn]] void refuse(const S3Refusal& refusal, const std::string& name) const;
+  void require_granted(const Call& head, const std::stop_token& stop);
 
   const S3Options options_;
   AwsCredentialChain credentials_;

@@ -108,6 +108,9 @@ FileStatus S3Root::status_of(const S3Object& object, const std::string& path) co
 
 FileStatus S3Root::status_of(const S3Listed& listed, const std::string& path) const {
   const bool timed = listed.time_s >= 0 && listed.time_s < k_last_second;
+  if (listed.size_bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    not_s3("source " + full_name(path), "it has a size that no object has");
+  }
   FileStatus status;
   status.type = FileType::regular;
   status.size_bytes = listed.size_bytes;

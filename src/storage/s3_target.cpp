@@ -9,7 +9,6 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <random>
 #include <span>
 #include <thread>
 
@@ -40,13 +39,6 @@ std::uint64_t part_bytes(std::uint64_t size) {
   return std::max(k_part_bytes, (least + k_mib - 1) / k_mib * k_mib);
 }
 
-std::string random_name() {
-  std::random_device random;
-  std::string name;
-  for (int i = 0; i < 4; ++i) name += fmt::format("{:08x}", static_cast<std::uint32_t>(random()));
-  return name;
-}
-
 // A stop that comes by itself.
 class Deadline {
  public:
@@ -74,7 +66,7 @@ struct S3Target::Upload {
   LocalSource file;
   std::string key;
   std::string who;
-  std::string mark = random_name();  // tells it from every other upload of that key
+  std::string mark = random_hex();  // tells it from every other upload of that key
   std::uint64_t part_bytes = 0;
 
   HttpBody part(std::uint64_t offset, std::uint64_t size) const { return {{}, file.fd, offset, size}; }
@@ -125,6 +117,7 @@ void S3Target::put_whole(const Upload& upload, const std::stop_token& stop) {
   storing.upload = upload.mark;
   const S3Stored stored = client_->put(upload.key, body, digest, storing, upload.who, stop);
   if (!stored.md5.empty() && stored.md5 != digest.md5_hex) {
+    client_->remove(upload.key, upload.who, stop);  // or the next put finds an object of the right size
     throw Error(ErrorKind::verify, fmt::format("{}: what arrived has another MD5 than what was sent", upload.who));
   }
   require_there(upload, stored.etag, stop);
@@ -206,9 +199,21 @@ void S3Target::require_there(const Upload& upload, const std::optional<std::stri
   if (there->size_bytes != upload.file.size_bytes) {
     throw wrong(fmt::format("{} bytes were sent, and {} are there", upload.file.size_bytes, there->size_bytes));
   }
-  if (!etag && there->upload != upload.mark) throw wrong("its upload was ended by somebody else");
+  if ((!etag || etag->empty()) && there->upload != upload.mark) throw wrong("its upload was ended by somebody else");
   if (etag && !etag->empty() && !there->etag.empty() && there->etag != *etag) {
+    if (there->upload == upload.mark)
+      client_->remove(upload.key, upload.who, stop);  // ours: the next put must not find it
     throw wrong("another object is there than was stored");
+  }
+}
+
+// The marker of a probe that failed, even where that was stopped.
+void S3Target::take_back(const std::string& key, const std::string& who) {
+  try {
+    const Deadline deadline(k_abort_time);
+    client_->remove(key, who, deadline.token());
+  } catch (const Error& error) {
+    log::info("{}; it stays there", error.what());
   }
 }
 
@@ -258,7 +263,7 @@ void S3Target::remove(const std::string& path, const std::stop_token& stop) {
 
 Target::Condition S3Target::probe(const std::stop_token& stop) {
   return guarded([&] {
-    const std::string path = ".zipmodule/" + random_name();
+    const std::string path = ".zipmodule/" + random_hex();
     const std::string key = client_->key_of(path);
     const std::string& prefix = client_->options().prefix;
     client_->list(prefix.empty() ? prefix : prefix + "/", "", 1, who("probe"), stop);
@@ -267,7 +272,13 @@ Target::Condition S3Target::probe(const std::stop_token& stop) {
     storing.content_type = "text/plain";
     client_->put(key, body, digest_of(body, who(path)), storing, who(path), stop);
     std::array<std::byte, k_pointer_bytes> buffer{};
-    const S3Object object = client_->get(key, "", 0, buffer, who(path), stop);
+    S3Object object;
+    try {
+      object = client_->get(key, "", 0, buffer, who(path), stop);
+    } catch (const Error&) {
+      take_back(key, who(path));
+      throw;
+    }
     client_->remove(key, who(path), stop);
     if (std::string_view(reinterpret_cast<const char*>(buffer.data()), object.body_bytes) != body.text) {
       throw Error(ErrorKind::verify, fmt::format("{}: what is read is not what was written", who(path)));

@@ -47,6 +47,7 @@ class S3Target final : public Target {
   std::vector<std::string> send_parts(const Upload& upload, const std::string& id, const std::stop_token& stop);
   std::string send_part(const Upload& upload, const std::string& id, unsigned part, const std::stop_token& stop);
   void require_there(const Upload& upload, const std::optional<std::string>& etag, const std::stop_token& stop);
+  void take_back(const std::string& key, const std::string& who);
   void abort_uploads(const std::string& key, const std::string& who, const std::stop_token& stop);
   std::string who(const std::string& path) const;
 

@@ -71,7 +71,7 @@ void S3Walk::take(const S3Listed& listed) {
   last_ = listed.key;
   const std::string path = listed.key.substr(prefix_.size());
   if (path.empty()) return;  // what marks the folder itself
-  if (!closed_.empty() && path.starts_with(closed_)) return;
+  if (!closed_.empty() && path.starts_with(closed_)) return count(path);
   while (!folders_.empty() && !path.starts_with(folders_.back())) folders_.pop_back();
   while (!files_.empty() && !path.starts_with(files_.back())) files_.pop_back();
   if (!enter_folders(path) || path.back() == '/') return;

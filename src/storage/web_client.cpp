@@ -24,13 +24,8 @@ Error refusal(const std::string& name, long status) {
           "look into the server's log"};
 }
 
-bool leads_on(const HttpAnswer& answer) {
-  const long status = answer.status;
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 bool leads_to_folder(const HttpAnswer& answer, const std::string& url) {
-  return answer.answered() && leads_on(answer) && is_same_with_slash(url, answer.redirect);
+  return answer.answered() && answer.is_redirect() && is_same_with_slash(url, answer.redirect);
 }
 
 }  // namespace
@@ -43,7 +38,7 @@ HttpAnswer WebClient::follow(HttpRequest request, bool anew, const std::stop_tok
   for (int redirects = 0;; ++redirects) {
     HttpAnswer answer = http_.try_once(request, anew, stop);
     answer.redirected = redirects > 0;
-    if (!answer.answered() || !leads_on(answer) || leads_to_folder(answer, request.url)) return answer;
+    if (!answer.answered() || !answer.is_redirect() || leads_to_folder(answer, request.url)) return answer;
     if (answer.redirect.empty() || redirects == k_most_redirects) {
       throw Error(
           ErrorKind::source_unreadable,
@@ -75,7 +70,7 @@ WebFile WebClient::ask(const std::string& url, std::uint64_t offset, std::span<s
       request.name, [&](bool anew) { return follow(request, anew, stop); },
       [](const HttpAnswer& got) { return status_may_pass(got.status); }, stop);
   WebFile file;
-  if (leads_on(answer)) {
+  if (answer.is_redirect()) {
     file.folder = true;
     return file;
   }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,6 +22,7 @@
 namespace zipmodule::storage {
 namespace {
 
+namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
 using std::chrono::system_clock;
 using test::HttpListener;
@@ -31,11 +33,12 @@ using test::write_file;
 class Surroundings {
  public:
   Surroundings() {
-    for (const char* name : {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
-                             "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE",
-                             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                             "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-                             "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED", "HOME"}) {
+    for (const char* name :
+         {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
+          "AWS_DEFAULT_REGION", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE",
+          "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+          "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+          "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED", "AWS_WEB_IDENTITY_TOKEN_FILE", "HOME"}) {
       const char* const value = std::getenv(name);
       earlier_[name] = value == nullptr ? std::nullopt : std::optional<std::string>(value);
       ::unsetenv(name);
@@ -203,7 +206,7 @@ TEST_CASE("a metadata service that is silent, or says something else, ends in an
     Surroundings::set("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.url(""));
     const Stopwatch watch;
     CHECK_THAT(refusal().what(), Contains("metadata service"));
-    CHECK(watch.seconds() < 5);
+    CHECK(watch.seconds() < 9);
   }
   SECTION("nobody there") {
     const test::RefusingPort nobody;
@@ -241,12 +244,12 @@ TEST_CASE("what expires is renewed five minutes before, once, and used on while 
   broken = true;
   seconds_before = 299;
   CHECK(chain.get("x", {}).key_id == "KEY1");
-  CHECK(service.requests().size() == 2);
+  CHECK(service.requests().size() == 4);
   CHECK(chain.get("x", {}).key_id == "KEY1");  // and not tried again at once
-  CHECK(service.requests().size() == 2);
+  CHECK(service.requests().size() == 4);
   seconds_before = 1;
   CHECK_THROWS_AS(chain.get("x", {}), Error);
-  CHECK(service.requests().size() == 2);
+  CHECK(service.requests().size() == 4);
   broken = false;
   std::atomic<int> wrong = 0;
   seconds_before = 3'600;
@@ -261,8 +264,79 @@ TEST_CASE("what expires is renewed five minutes before, once, and used on while 
   }
   CHECK(wrong == 0);
   CHECK(served == 2);
-  fresh.forget();
+  const AwsCredentials used = fresh.get("x", {});
+  fresh.forget(used);
   CHECK(fresh.get("x", {}).key_id == "KEY3");
+  fresh.forget(used);  // by another thread, too late
+  CHECK(fresh.get("x", {}).key_id == "KEY3");
+}
+
+TEST_CASE("what is configured and can't be used ends the search, lest another identity be taken") {
+  const Surroundings host;
+  const HttpListener service(
+      [](const HttpRequest&) { return answer(credentials_json("SOMEBODY", "2099-01-01T00:00:00Z")); });
+  Surroundings::set("AWS_CONTAINER_CREDENTIALS_FULL_URI", service.url("/"));
+  const auto ends = [&](const std::string& text, const AwsCredentialChain::Options& options = {}) {
+    const Error error = refusal(options);
+    CHECK(error.kind() == ErrorKind::source_refused);
+    CHECK_THAT(error.what(), Contains(text));
+    CHECK(service.requests().empty());
+  };
+  const fs::path config = host.folder / ".aws/config";
+  const fs::path credentials = host.folder / ".aws/credentials";
+  SECTION("a role") {
+    write_file(config, "[profile x]\nrole_arn = r\nsource_profile = x\n");
+    write_file(credentials, "[x]\naws_access_key_id = BASE\naws_secret_access_key = b\n");
+    Surroundings::set("AWS_PROFILE", "x");
+    ends("role_arn, which is not supported");
+  }
+  SECTION("what the default profile has") {
+    write_file(config, "[default]\nsso_session = s\n");
+    ends("sso_session, which is not supported");
+  }
+  SECTION("a profile that is nowhere") {
+    write_file(credentials, "[y]\naws_access_key_id = Y\naws_secret_access_key = y\n");
+    Surroundings::set("AWS_PROFILE", "x");
+    ends("no keys of profile 'x'");
+  }
+  SECTION("half a pair") {
+    Surroundings::set("AWS_ACCESS_KEY_ID", "A");
+    ends("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+  }
+  SECTION("half a pair in a file") {
+    write_file(credentials, "[default]\naws_access_key_id = A\n");
+    ends("half of a pair");
+  }
+  SECTION("a web identity") {
+    Surroundings::set("AWS_WEB_IDENTITY_TOKEN_FILE", "/token");
+    ends("AWS_WEB_IDENTITY_TOKEN_FILE is set, which is not supported");
+  }
+  SECTION("the file of the options, and no other") {
+    write_file(config, "[default]\nregion = eu-west-1\naws_access_key_id = C\naws_secret_access_key = c\n");
+    ends("own can't be read: No such file or directory", {"", host.folder / "own"});
+    write_file(host.folder / "own", "[other]\n");
+    ends("no keys of profile 'default' in", {"", host.folder / "own"});
+    CHECK(AwsCredentialChain({"", host.folder / "own"}).region() == "eu-west-1");
+  }
+  SECTION("a file that can't be read") {
+    fs::create_directories(credentials);
+    ends("credentials can't be read: Is a directory");
+  }
+}
+
+TEST_CASE("a service that is in trouble for a moment is asked again, and unreachable when it stays so") {
+  const Surroundings host;
+  std::atomic<int> busy = 2;
+  const HttpListener service([&](const HttpRequest&) {
+    if (busy-- > 0) return HttpListener::status("503 Busy");
+    return answer(credentials_json("KEY", "2099-01-01T00:00:00Z"));
+  });
+  Surroundings::set("AWS_CONTAINER_CREDENTIALS_FULL_URI", service.url("/"));
+  CHECK(get().key_id == "KEY");
+  CHECK(service.requests().size() == 3);
+  busy = 100;
+  CHECK(refusal().kind() == ErrorKind::source_unreachable);
+  CHECK(service.requests().size() == 6);
 }
 
 }  // namespace

@@ -203,6 +203,25 @@ TEST_CASE("buckets are found by their host name, by path, and with session token
   CHECK(text_of(*bucket.root(), "file") == "content");
 }
 
+TEST_CASE("credentials that are replaced while they are used cost no failure") {
+  Bucket bucket;
+  const std::string refused = R"([{"op": "HeadObject,GetObject", "times": 2, "do": "status", "status": 400,
+                                   "code": "ExpiredToken"}])";
+  bucket.options.credentials_file = bucket.folder / "own";
+  const std::string secret = "aws_secret_access_key = strict/secret+key\n";
+  write_file(bucket.folder / "own", "[default]\naws_access_key_id = STRICTKEY\n" + secret);
+  const auto root = bucket.root();
+  CHECK(text_of(*root, "file") == "content");
+  write_file(bucket.folder / "own",
+             "[default]\naws_access_key_id = STRICTSESSION\naws_session_token = strict-token\n" + secret);
+  bucket.server.fail(refused);
+  CHECK(text_of(*root, "file") == "content");
+  bucket.server.fail(refused);  // and the same are not sent twice
+  const auto error = error_of([&] { root->status("file", {}); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::source_refused);
+}
+
 TEST_CASE("a URL of the bucket is a path below the root's prefix") {
   const Bucket bucket;
   const auto root = bucket.root();
@@ -268,6 +287,11 @@ TEST_CASE("a listing that does not end, or is none, is an error") {
     list("repeat");
     walk_fails(bucket, ErrorKind::source_unreadable, "not in order");
   }
+  SECTION("one that trickles") {
+    bucket.options.timeout = std::chrono::seconds(1);
+    list("trickle");
+    walk_fails(bucket, ErrorKind::source_unreachable, "source store:");
+  }
   SECTION("one without any") {
     list("empty_pages");
     walk_fails(bucket, ErrorKind::source_unreadable, "does not end");
@@ -297,8 +321,10 @@ TEST_CASE("what may pass is tried again") {
   INFO(what << " " << op);
   bucket.options.timeout = std::chrono::seconds(10);  // a busy machine takes its time for each try
   bucket.server.fail(fmt::format(R"([{{"op": "{}", "times": 2, {}}}])", op, what));
+  const Stopwatch watch;
   CHECK(text_of(*bucket.root(), "file") == "content");
   CHECK(bucket.server.requests(op) >= 3);
+  if (what.find("retry_after") != std::string::npos) CHECK(watch.seconds() >= 2);  // twice what it asks for
 }
 
 TEST_CASE("a server that stays in trouble is unreachable within the time-out") {
@@ -315,6 +341,7 @@ TEST_CASE("a server that stays in trouble is unreachable within the time-out") {
   INFO(what);
   bucket.server.fail(fmt::format(R"([{{"op": "GetObject", {}}}])", what));
   read_fails(bucket, ErrorKind::source_unreachable, text);
+  if (what.find("retry_after") != std::string::npos) CHECK(bucket.server.requests("GetObject") == 1);
 }
 
 TEST_CASE("nobody at the endpoint, and for a while it is not asked again") {

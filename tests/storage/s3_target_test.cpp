@@ -202,6 +202,17 @@ TEST_CASE("what is stored is looked at once more") {
   SECTION("another ETag") {
     bucket.server.fail(R"([{"op": "PutObject", "do": "wrong_etag"}])");
     put_fails(bucket, "content", ErrorKind::verify, "another MD5");
+    bucket.server.fail("[]");
+    CHECK(bucket.put("content") == 7);  // not taken for what was to be there
+    CHECK(bucket.server.requests("PutObject") == 2);
+  }
+  SECTION("another ETag of the whole that parts make") {
+    const std::string content = test::random_bytes(20 * k_mib);
+    bucket.server.fail(R"([{"op": "CompleteMultipartUpload", "do": "wrong_etag"}])");
+    put_fails(bucket, content, ErrorKind::verify, "another object");
+    bucket.server.fail("[]");
+    CHECK(bucket.put(content) == content.size());
+    CHECK(bucket.server.requests("UploadPart") == 6);
   }
   SECTION("a local file that is shorter than it was") {
     write_file(bucket.folder / "short", "cont");
@@ -348,13 +359,22 @@ TEST_CASE("a probe writes, reads and removes, and tells of the clock") {
   REQUIRE(condition.clock_ahead_seconds);
   CHECK(std::abs(*condition.clock_ahead_seconds) < 5);
   CHECK(test::listing(bucket.object("")).size() <= 3);  // the file, and the server's empty folders
-  bucket.server.fail(R"([{"op": "GetObject", "clock": 90}])");
   bucket.server.fail(R"([{"op": "DeleteObject", "clock": 90}])");
   CHECK(*bucket.target()->probe({}).clock_ahead_seconds > 80);
   bucket.server.fail(R"([{"op": "PutObject", "do": "status", "status": 403, "code": "AccessDenied"}])");
   const auto error = error_of([&] { bucket.target()->probe({}); });
   REQUIRE(error);
   CHECK(error->kind() == ErrorKind::target_unwritable);
+}
+
+TEST_CASE("a probe that may not read takes away what it wrote") {
+  Bucket bucket;
+  bucket.server.fail(R"([{"op": "GetObject", "do": "status", "status": 403, "code": "AccessDenied"}])");
+  const auto error = error_of([&] { bucket.target()->probe({}); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::target_unwritable);
+  CHECK(bucket.server.requests("PutObject") == 1);
+  CHECK(bucket.server.requests("DeleteObject") == 1);
 }
 
 }  // namespace

@@ -431,7 +431,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.fault.get("do") == "lost_answer":
             self.reset()
         self.xml(f'<CompleteMultipartUploadResult {XMLNS}><Key>{xml.sax.saxutils.escape(quote(key))}</Key>'
-                 f"<ETag>&quot;{etag}&quot;</ETag></CompleteMultipartUploadResult>")
+                 f"<ETag>&quot;{self.told(etag)}&quot;</ETag></CompleteMultipartUploadResult>")
 
     def AbortMultipartUpload(self, key, query, _body):
         with self.store.lock:
@@ -460,6 +460,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         action = self.fault.get("do")
         token, prefix = query.get("continuation-token", ""), query.get("prefix", "")
         most = min(self.fault.get("page", 1000), int(query.get("max-keys", 1000)))
+        if action == "trickle":
+            self.answer(200, b"<L", length=1 << 20)
+            while True:
+                self.wfile.write(b" " * 2048)
+                self.wfile.flush()
+                time.sleep(0.25)
         if action == "flood":
             self.flood()
         if action == "endless":
