@@ -99,11 +99,14 @@ Error to_target_error(const std::string& name, const Error& error) {
     default:
       break;
   }
+  const bool nowhere = error.kind() == ErrorKind::source_missing;
   const bool of_store = error.kind() == ErrorKind::disk_full || error.kind() == ErrorKind::store_unwritable;
   const std::string prefix = fmt::format("target {}: ", name);
   const std::string_view words = error.what();
   return {kind, words.starts_with(prefix) ? std::string(words) : prefix + std::string(words),
-          of_store ? "look at its space and rights" : error.hint()};
+          of_store  ? "look at its space and rights"
+          : nowhere ? "look whether its folder, or bucket and endpoint, are right and there"
+                    : error.hint()};
 }
 
 }  // namespace zipmodule::storage

@@ -495,7 +495,7 @@ TEMPLATE_TEST_CASE("what a switch that was killed left is no obstacle, nor is a 
   const auto target = place.target();
   const Archive archive("content");
   target->put(archive.source(), k_name, {});
-  if (place.switch_leaves_half()) place.leave_half(k_link, "x");
+  if (place.switch_leaves_half()) place.write(partial_link(k_link, k_name), "x");
   place.write(k_link, "a file");
   target->point(k_link, k_name, {});
   CHECK(place.content(k_link) == "content");
