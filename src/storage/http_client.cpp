@@ -59,7 +59,8 @@ Error failure(const std::string& name, CURLcode code) {
 }  // namespace
 
 bool status_may_pass(long status) {
-  return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505);
+  return status == 408 || status == 429 ||
+         (status >= 500 && status != 501 && status != 505 && status != 507);  // 507: no space
 }
 
 void pause_about(Milliseconds time, const std::stop_token& stop) {

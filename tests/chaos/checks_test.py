@@ -16,7 +16,7 @@ import worker as hosts
 from watcher import Watcher
 from world import DATABASE, World
 
-TABLES = ("job", "build", "telemetry")
+TABLES = ("job", "build", "telemetry", "delivery")
 
 
 def damage(sql):
@@ -29,13 +29,15 @@ class Checks(unittest.TestCase):
         self.addCleanup(self.restore)
 
     def restore(self):
-        damage("TRUNCATE zipmodule.job, zipmodule.build, zipmodule.telemetry, zipmodule.lane_lease; " +
+        damage("TRUNCATE zipmodule.job, zipmodule.build, zipmodule.telemetry, zipmodule.delivery, zipmodule.lane_lease; " +
                "".join(f"INSERT INTO zipmodule.{table} OVERRIDING SYSTEM VALUE SELECT * FROM saved.{table};"
                        for table in TABLES))
         for worker in WORLD.workers:
             shutil.rmtree(worker.root)
             shutil.copytree(SAVED / worker.host, worker.root, symlinks=True)
             worker.problems.clear()
+        shutil.rmtree(WORLD.workers[0].mirror)
+        shutil.copytree(SAVED / "mirror", WORLD.workers[0].mirror, symlinks=True)
         WORLD.watcher.problems.clear()
 
     def expect(self, check, words):
@@ -85,7 +87,8 @@ class Checks(unittest.TestCase):
         path = self.a_build()[2]
         other = path.with_name("0" * 32 + ".zip")
         shutil.copy(path, other)
-        damage("INSERT INTO zipmodule.build SELECT repeat('0', 32), job_id, instance, revision, "
+        damage("INSERT INTO zipmodule.build (build_id, job_id, instance, revision, path, bytes, entries, fingerprint, "
+               "mtime_ns, created_at, retired_at) SELECT repeat('0', 32), job_id, instance, revision, "
                f"'{other.relative_to(self.a_build()[0].root)}', bytes, entries, fingerprint, mtime_ns, created_at, now() "
                "FROM zipmodule.build JOIN (SELECT build_id FROM zipmodule.job ORDER BY job_id LIMIT 1) AS j USING (build_id)")
         self.expect(checks.nothing_is_left, "still there")
@@ -164,6 +167,36 @@ class Checks(unittest.TestCase):
         self.addCleanup(setattr, WORLD.watcher, "switches", seen)
         self.expect(checks.no_link_went_back, "at all")
 
+    def mirrored(self):
+        """(link, file) of one archive's copy."""
+        worker, link, _ = self.a_build()
+        link = worker.mirror / link.relative_to(worker.root)
+        return link, link.resolve()
+
+    def test_a_copy_has_other_bytes(self):
+        path = self.mirrored()[1]
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+        self.expect(checks.the_mirror_is_what_the_stores_are, "is not what")
+
+    def test_a_copys_link_leads_to_an_older_one(self):
+        link, path = self.mirrored()
+        shutil.copy(path, path.with_name("older.zip"))
+        link.unlink()
+        link.symlink_to(path.with_name("older.zip"))
+        self.expect(checks.the_mirror_is_what_the_stores_are, "leads to")
+        self.expect(checks.the_mirror_is_what_the_stores_are, "is nobody's")
+
+    def test_a_copy_is_gone(self):
+        self.mirrored()[1].unlink()
+        self.expect(checks.the_mirror_is_what_the_stores_are, "No such file")
+
+    def test_a_copy_is_half_sent(self):
+        link, path = self.mirrored()
+        path.with_name(f".{path.name}.part").write_bytes(b"half")
+        link.with_name("stray.zip").symlink_to(path)
+        self.expect(checks.the_mirror_is_what_the_stores_are, ".part in the mirror is nobody's")
+        self.expect(checks.the_mirror_is_what_the_stores_are, "stray.zip in the mirror is nobody's")
+
     def test_a_launch_crashes(self):
         worker = WORLD.workers[0]
         script = worker.folder / "crash"
@@ -187,6 +220,7 @@ def make_world(binary):
     saved = world.folder / "saved"
     for worker in world.workers:
         shutil.copytree(worker.root, saved / worker.host, symlinks=True)
+    shutil.copytree(world.workers[0].mirror, saved / "mirror", symlinks=True)
     world.cluster.sql("CREATE SCHEMA saved;" + "".join(
         f"CREATE TABLE saved.{table} AS SELECT * FROM zipmodule.{table};" for table in TABLES), DATABASE)
     return world, saved

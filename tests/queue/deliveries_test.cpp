@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "queue/deliveries.hpp"
 
 #include "queue/fixture.hpp"
@@ -280,7 +282,9 @@ TEST_CASE("a retry makes what waits due at once, with its pauses at their beginn
   }
   Publisher publisher(depot.db.options());
   CHECK(publisher.retry("s", "a"));
-  CHECK(depot.due("mirror") == Numbers{1, 2});  // the target is asked again, for all
+  auto again = depot.due("mirror");  // the target is asked again, for all
+  std::sort(again.begin(), again.end());
+  CHECK(again == Numbers{1, 2});
   CHECK(depot.delivery("attempts", 1, "mirror") == "0");
   CHECK(depot.delivery("attempts", 2, "mirror") == "0");
   CHECK(depot.worker.claim(depot.run, 10).empty());
