@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/rand.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "base/folders.hpp"
+#include "base/random_hex.hpp"
 
 namespace zipmodule::archive {
 namespace {
@@ -24,14 +24,6 @@ constexpr std::string_view k_suffix = ".zip";
 constexpr std::string_view k_record_suffix = ".sources";
 constexpr std::size_t k_id_digits = 32;
 constexpr const char* k_marker = ".zipmodule.store";
-
-std::string random_id() {
-  std::array<unsigned char, k_id_digits / 2> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
-    throw Error(ErrorKind::internal, "the system's random numbers are not available");
-  }
-  return fmt::format("{:02x}", fmt::join(bytes, ""));
-}
 
 std::int64_t mtime_of(const struct stat& s) noexcept {
   return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
@@ -168,7 +160,7 @@ SpaceReservation Store::reserve(std::uint64_t bytes) const {
 }
 
 TemporaryBuild Store::create_temporary() const {
-  std::string id = random_id();
+  std::string id = random_hex();
   std::string path = (root_ / "tmp" / (id + std::string(k_suffix))).string();
   // O_RDWR: the finished file is read back before it is published.
   Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
@@ -196,7 +188,7 @@ std::set<fs::path> Store::rename_link(const Link& wanted) const {
   std::set<fs::path> unsynced{link.parent_path()};
   make_folder(link.parent_path(), unsynced);
   // Made in tmp/ and moved: a crash leaves nothing in public/ that a web server would show.
-  const fs::path fresh = root_ / "tmp" / (random_id() + ".link");
+  const fs::path fresh = root_ / "tmp" / (random_hex() + ".link");
   switch_symlink("../../" + wanted.build_path, link, fresh);
   return unsynced;
 }

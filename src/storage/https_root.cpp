@@ -18,11 +18,6 @@ namespace {
 
 // One request: small enough to be repeated, large enough for the line's delay not to matter much.
 constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
-// Where the server tells no time: the first that a zip archive can hold, 1980-01-01.
-constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
-// Beyond it nanoseconds don't fit 64 bits.
-constexpr std::int64_t k_last_second = 9'000'000'000;
-constexpr std::int64_t k_never_settled_ns = std::numeric_limits<std::int64_t>::max();
 
 bool strong(const std::string& etag) { return !etag.empty() && !etag.starts_with("W/"); }
 

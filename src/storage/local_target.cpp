@@ -27,15 +27,17 @@ constexpr std::size_t k_piece_bytes = std::size_t{1} << 20U;
 
 // The one thing that can go wrong here and is not the target's.
 struct ArchiveUnreadable : Error {
-  using Error::Error;
+  explicit ArchiveUnreadable(const Error& error) : Error(error) {}
 };
 
 // Reads a piece of the archive.
 std::span<const std::byte> piece_of(const LocalSource& file, std::uint64_t offset, std::span<std::byte> buffer) {
   const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size_bytes - offset));
-  const ssize_t got = pread_full(file.fd, buffer.first(size), offset);
-  if (got < 0) throw ArchiveUnreadable(ErrorKind::io, fmt::format("read the archive: {}", errno_text(errno)));
-  if (static_cast<std::size_t>(got) != size) throw Error(ErrorKind::corrupt, "the archive is shorter than it was");
+  try {
+    read_archive(file, offset, buffer.first(size));
+  } catch (const Error& error) {
+    throw ArchiveUnreadable(error);
+  }
   return buffer.first(size);
 }
 

@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <openssl/rand.h>
 #include <openssl/sha.h>
 
 #include <array>
 #include <charconv>
 #include <cstring>
 #include <ctime>
+
+#include "base/random_hex.hpp"
 
 namespace zipmodule::storage {
 
@@ -35,14 +36,6 @@ std::string partial_link(const std::string& link, const std::string& path) {
   const auto slash = path.rfind('/');
   const auto begin = slash == std::string::npos ? 0 : slash + 1;
   return partial_name(fmt::format("{}.{}", link, path.substr(begin, path.find('.', begin) - begin)));
-}
-
-std::string random_hex() {
-  std::array<unsigned char, 16> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
-    throw Error(ErrorKind::internal, "the system's random numbers are not available");
-  }
-  return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
 std::string probe_name() { return ".zipmodule.check." + random_hex(); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,13 @@ std::uint64_t hash_of(const std::string& text);
 // How far clocks of hosts may differ for a change to be seen: times from there have whole seconds of another clock.
 inline constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
 
+// Where a server tells no time: the first that a zip archive can hold, 1980-01-01.
+inline constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
+// Of a server's times, in seconds since 1970, the first whose nanoseconds don't surely fit 64 bits.
+inline constexpr std::int64_t k_last_second = 9'000'000'000;
+// As FileStatus::ctime_ns: later than any build.
+inline constexpr std::int64_t k_never_settled_ns = std::numeric_limits<std::int64_t>::max();
+
 // Two paths, either of which may be empty, with one '/' between them.
 std::string join(const std::string& parent, const std::string& child);
 
@@ -24,9 +32,6 @@ std::string partial_name(const std::string& path);
 
 // The same of a link that is to lead to `path`: no two builds share it.
 std::string partial_link(const std::string& link, const std::string& path);
-
-// 32 hexadecimal digits that nobody else has.
-std::string random_hex();
 
 // The name of the small file that a probe writes and removes: ".zipmodule.check.", and something that nobody else has.
 std::string probe_name();

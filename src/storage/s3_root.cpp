@@ -19,16 +19,12 @@ namespace {
 // One request: the delay before its first byte, 30 to 100 ms at Amazon, must not matter much, and it must be small enough to
 // be repeated.
 constexpr std::size_t k_piece_bytes = std::size_t{8} << 20U;
-// Where the server tells no time: the first that a zip archive can hold, 1980-01-01.
-constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
-// Beyond it nanoseconds don't fit 64 bits.
-constexpr std::int64_t k_last_second = 9'000'000'000;
 
 bool leads_somewhere(std::string_view path) {
   for (std::size_t begin = 0; begin <= path.size();) {
     const auto end = std::min(path.find('/', begin), path.size());
     const auto part = path.substr(begin, end - begin);
-    if (part.empty() || part == "." || part == "..") return false;
+    if (leads_nowhere(part)) return false;
     begin = end + 1;
   }
   return true;
@@ -118,7 +114,7 @@ FileStatus S3Root::status_of(const S3Listed& listed, const std::string& path) co
   status.device = device_;
   status.inode = hash_of(path + '\n' + listed.etag);
   if (listed.etag.empty()) {
-    status.ctime_ns = timed ? status.mtime_ns + k_clocks_differ_ns : std::numeric_limits<std::int64_t>::max();
+    status.ctime_ns = timed ? status.mtime_ns + k_clocks_differ_ns : k_never_settled_ns;
   }
   return status;
 }

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "base/random_hex.hpp"
 #include "storage/http_address.hpp"
 #include "storage/remote.hpp"
 #include "storage/s3_client.hpp"

@@ -15,14 +15,16 @@ constexpr unsigned k_page_keys = 1'000;
 // Pages without a key that are followed: servers may skip over what was deleted.
 constexpr int k_most_empty_pages = 100;
 
-bool leads_nowhere(std::string_view component) { return component.empty() || component == "." || component == ".."; }
-
 Error nowhere(const std::string& name) {
   return {ErrorKind::source_name, fmt::format("source {}: a key with an empty, '.' or '..' component is no file", name),
           "copy it to another key"};
 }
 
 }  // namespace
+
+bool leads_nowhere(std::string_view component) noexcept {
+  return component.empty() || component == "." || component == "..";
+}
 
 S3Walk::S3Walk(const S3Root& root, S3Client& client, std::string base, const WalkLimits& limits, std::stop_token stop,
                Visitor& visitor)

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,9 @@
 namespace zipmodule::storage {
 
 class S3Root;
+
+// Whether a component names no file: it is empty, '.' or '..'.
+bool leads_nowhere(std::string_view component) noexcept;
 
 // A bucket lists its keys sorted bytewise, which is the order of the walk; one page of them is held at a time.
 class S3Walk {

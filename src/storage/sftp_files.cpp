@@ -11,8 +11,6 @@
 namespace zipmodule::storage {
 namespace {
 
-// The longest name and path that are read: PATH_MAX, and no host has longer ones.
-constexpr std::size_t k_path_bytes = 4'096;
 // libssh2_sftp_read asks for four times as many bytes as the buffer holds, ahead of what is wanted. With a quarter of what is
 // left, it asks for just that, all at once.
 constexpr std::size_t k_asked_ahead = 4;

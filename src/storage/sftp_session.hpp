@@ -86,6 +86,9 @@ class SftpSession {
  private:
   explicit SftpSession(const SftpOptions& options);
 
+  // The longest name and path that are read: PATH_MAX, and no host has longer ones.
+  static constexpr std::size_t k_path_bytes = 4'096;
+
   using Handle = std::unique_ptr<LIBSSH2_SFTP_HANDLE, Freer<libssh2_sftp_close_handle>>;
 
   void connect();

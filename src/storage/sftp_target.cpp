@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <exception>
 #include <vector>
 
-#include "base/fd.hpp"
 #include "base/log.hpp"
 #include "storage/remote.hpp"
 #include "storage/sftp_host.hpp"
@@ -20,14 +18,6 @@ constexpr unsigned k_most_parallel = 4;
 constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
 // Less than this between lost connections is no progress.
 constexpr std::uint64_t k_worth_bytes = std::uint64_t{8} << 20U;
-
-void read_archive(const LocalSource& file, std::uint64_t offset, std::span<std::byte> buffer) {
-  const ssize_t got = pread_full(file.fd, buffer, offset);
-  if (got < 0) throw Error(ErrorKind::io, fmt::format("read the archive: {}", errno_text(errno)));
-  if (static_cast<std::size_t>(got) != buffer.size()) {
-    throw Error(ErrorKind::corrupt, "the archive is shorter than it was");
-  }
-}
 
 SftpOptions for_writing(SftpOptions options) {
   options.what = "target";

@@ -12,7 +12,6 @@ namespace {
 
 // How much is on its way and not acknowledged: twice sshd's window, so that a long line is never idle.
 constexpr std::size_t k_ahead_bytes = std::size_t{4} << 20U;
-constexpr std::size_t k_path_bytes = 4'096;
 constexpr long k_file_mode = 0644;
 constexpr long k_folder_mode = 0755;
 

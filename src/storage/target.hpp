@@ -9,8 +9,10 @@
 // public/<series>/<archive>.zip leads to one of them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -24,6 +26,9 @@ struct LocalSource {
   int fd = -1;  // not owned
   std::uint64_t size_bytes = 0;
 };
+
+// Reads all of `buffer` from there. Throws Error{io}, and Error{corrupt} where the file has become shorter.
+void read_archive(const LocalSource& file, std::uint64_t offset, std::span<std::byte> buffer);
 
 // Thread-safe after construction. Paths are relative to the target, without a leading '/', '.' or '..' component.
 // Calls that wait for another host throw Error{stopped} when `stop` is requested. Errors name "target NAME":

@@ -16,6 +16,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/process.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
@@ -26,6 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
+using test::error_of;
 using test::write_file;
 
 constexpr std::int64_t k_time = 1'600'000'001;
@@ -45,15 +47,6 @@ struct Web {
   test::WebServer server;
   HttpsOptions options;
 };
-
-std::optional<Error> error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
 
 std::string text_of(const Root& root, const std::string& path) {
   const auto status = root.status(path, {});

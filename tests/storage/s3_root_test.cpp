@@ -15,6 +15,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/listener.hpp"
 #include "support/strict_s3.hpp"
 #include "support/temp_dir.hpp"
@@ -26,6 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
+using test::error_of;
 using test::write_file;
 
 constexpr std::int64_t k_time = 1'600'000'001;
@@ -47,15 +49,6 @@ struct Bucket {
   test::StrictS3 server{folder / "objects"};
   S3Options options;
 };
-
-std::optional<Error> error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
 
 std::string text_of(const Root& root, const std::string& path) {
   const auto status = root.status(path, {});

@@ -18,6 +18,7 @@
 #include "base/fd.hpp"
 #include "storage/s3_client.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/strict_s3.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
@@ -27,6 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
+using test::error_of;
 using test::read_file;
 using test::write_file;
 
@@ -55,15 +57,6 @@ struct Bucket {
   test::StrictS3 server{folder / "objects"};
   S3Options options;
 };
-
-std::optional<Error> error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
 
 void put_fails(const Bucket& bucket, const std::string& content, ErrorKind kind, const std::string& text) {
   const Stopwatch watch;

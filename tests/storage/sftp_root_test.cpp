@@ -20,6 +20,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/process.hpp"
 #include "support/ssh_server.hpp"
 #include "support/temp_dir.hpp"
@@ -30,6 +31,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
+using test::error_of;
 using test::SshServer;
 using test::write_file;
 
@@ -54,15 +56,6 @@ struct Host {
   SshServer server;
   SftpOptions options;
 };
-
-std::optional<Error> error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
 
 // Asking for the file ends so.
 void refused(const Host& host, ErrorKind kind, const std::string& text) {

@@ -20,6 +20,7 @@
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/process.hpp"
 #include "support/ssh_server.hpp"
 #include "support/temp_dir.hpp"
@@ -30,6 +31,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
+using test::error_of;
 using test::read_file;
 using test::SshServer;
 using test::write_file;
@@ -65,15 +67,6 @@ struct Host {
   SftpOptions options;
   Fd archive;
 };
-
-std::optional<Error> error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
 
 // Puts the archive, and does something when a third of it has arrived.
 std::optional<Error> put_and(const Host& host, Target& target, const std::function<void()>& meanwhile) {

@@ -31,6 +31,7 @@
 #include "storage/s3_target.hpp"
 #include "storage/sftp_target.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/loop_mount.hpp"
 #include "support/process.hpp"
 #include "support/ssh_server.hpp"
@@ -43,6 +44,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
+using test::error_of;
 using test::random_bytes;
 using test::write_file;
 
@@ -311,15 +313,6 @@ class Archive {
   std::uint64_t size_;
   Fd fd_;
 };
-
-std::optional<Error> error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
 
 using Names = std::vector<std::string>;
 
