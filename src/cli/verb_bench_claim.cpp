@@ -26,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 
 struct BenchArguments {
   bool throwaway = false;
-  std::size_t batch = 500;
+  unsigned batch = 500;
   unsigned connections = 1;
   double seconds = 0;   // 0: until nothing is due
   double every_ms = 0;  // a claim so often, where it is for a time
@@ -199,18 +199,27 @@ int bench_claim(const Globals& globals, const BenchArguments& arguments) {
 
 }  // namespace
 
-void add_bench_claim(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("bench-claim", "Claim and complete what is due, and build nothing");
-  verb->group("");  // hidden
+Verb bench_claim_verb(const Globals& globals) {
   auto arguments = std::make_shared<BenchArguments>();
-  verb->add_flag("--throwaway", arguments->throwaway, "The database is thrown away afterwards");
-  verb->add_option("--batch", arguments->batch, "Jobs at once")->check(CLI::PositiveNumber);
-  verb->add_option("--connections", arguments->connections, "At the same time")->check(CLI::Range(1, 64));
-  verb->add_option("--seconds", arguments->seconds, "Go on so long, not only until nothing is due");
-  verb->add_option("--every-ms", arguments->every_ms, "A claim so often");
-  verb->callback([&invocation, arguments] {
-    invocation.action = [&invocation, arguments] { return bench_claim(invocation.globals, *arguments); };
-  });
+  return {
+      .name = "bench-claim",
+      .help = "Claim and complete what is due, and build nothing",
+      .options =
+          {
+              {.name = "--throwaway", .value = &arguments->throwaway, .help = "The database is thrown away afterwards"},
+              {.name = "--batch", .value = &arguments->batch, .help = "Jobs at once", .range = {{1, 1'000'000}}},
+              {.name = "--connections",
+               .value = &arguments->connections,
+               .help = "At the same time",
+               .range = {{1, 64}}},
+              {.name = "--seconds",
+               .value = &arguments->seconds,
+               .help = "Go on so long, not only until nothing is due"},
+              {.name = "--every-ms", .value = &arguments->every_ms, .help = "A claim so often"},
+          },
+      .action = [&globals, arguments] { return bench_claim(globals, *arguments); },
+      .hidden = true,
+  };
 }
 
 }  // namespace zipmodule::cli

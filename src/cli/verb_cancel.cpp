@@ -27,15 +27,19 @@ int cancel(const Globals& globals, const std::string& series, const std::string&
 
 }  // namespace
 
-void add_cancel(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("cancel", "Drop what is wanted of an archive; what was built stays");
+Verb cancel_verb(const Globals& globals) {
   auto series = std::make_shared<std::string>();
   auto archive = std::make_shared<std::string>();
-  verb->add_option("SERIES", *series, "What the archive belongs to")->required()->type_name("");
-  verb->add_option("ARCHIVE", *archive, "Its name in the series")->required()->type_name("");
-  verb->callback([&invocation, series, archive] {
-    invocation.action = [&invocation, series, archive] { return cancel(invocation.globals, *series, *archive); };
-  });
+  return {
+      .name = "cancel",
+      .help = "Drop what is wanted of an archive; what was built stays",
+      .options =
+          {
+              {.name = "SERIES", .value = series.get(), .help = "What the archive belongs to", .required = true},
+              {.name = "ARCHIVE", .value = archive.get(), .help = "Its name in the series", .required = true},
+          },
+      .action = [&globals, series, archive] { return cancel(globals, *series, *archive); },
+  };
 }
 
 }  // namespace zipmodule::cli

@@ -78,43 +78,49 @@ struct CheckArguments {
   NagiosLimits limits;
 };
 
-void add_limits(CLI::App& verb, CLI::Option& nagios_flag, NagiosLimits& limits) {
-  const auto add = [&](const char* name, std::string& to, const std::string& meaning) {
-    verb.add_option(name, to, meaning)->option_text(fmt::format("RANGE [{}]", to))->needs(&nagios_flag);
-  };
-  add("--warn-age", limits.warn_age, "WARNING where the oldest due job has been due for longer");
-  add("--crit-age", limits.crit_age, "CRITICAL where it has");
-  add("--warn-failed", limits.warn_failed, "WARNING where more jobs are failed");
-  add("--crit-failed", limits.crit_failed, "CRITICAL where more are");
-  add("--warn-run", limits.warn_run, "WARNING where the last run that ended well ended longer ago");
-  add("--crit-run", limits.crit_run, "CRITICAL where it did");
-  // An empty name, of a variable that was not set, would be all hosts.
-  const auto named = [](const std::string& host) { return std::string(host.empty() ? "must not be empty" : ""); };
-  verb.add_option("--host", limits.host, "Only this host's runs count; UNKNOWN where it never ran")
-      ->check(named)
-      ->option_text("NAME [all]")
-      ->needs(&nagios_flag);
+Option limit(const char* name, std::string& value, const char* help) {
+  return {.name = name, .value = &value, .help = help, .shown = fmt::format("RANGE [{}]", value), .needs = "--nagios"};
+}
+
+int check_or_nagios(const Globals& globals, const CheckArguments& arguments) {
+  if (!arguments.nagios) return check(globals, arguments.deep);
+  if (globals.json)
+    throw Error(ErrorKind::usage, "--nagios and --json exclude each other", "see `zipmodule check --help`");
+  return nagios(globals, arguments.limits);
 }
 
 }  // namespace
 
-void add_check(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("check", "Try out database, content roots, store, lock and space; audit the builds");
+Verb check_verb(const Globals& globals) {
   auto arguments = std::make_shared<CheckArguments>();
-  auto* deep = verb->add_flag("--deep", arguments->deep, "Read every byte of every current build");
-  auto* nagios_flag = verb->add_flag("--nagios", arguments->nagios,
-                                     "Only ask the database about queue and runs: one line for Nagios and its likes, "
-                                     "exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN");
-  nagios_flag->excludes(deep);
-  add_limits(*verb, *nagios_flag, arguments->limits);
-  verb->callback([&invocation, arguments] {
-    invocation.action = [&invocation, arguments] {
-      if (!arguments->nagios) return check(invocation.globals, arguments->deep);
-      if (invocation.globals.json)
-        throw Error(ErrorKind::usage, "--nagios and --json exclude each other", "see `zipmodule check --help`");
-      return nagios(invocation.globals, arguments->limits);
-    };
-  });
+  auto& limits = arguments->limits;
+  return {
+      .name = "check",
+      .help = "Try out database, content roots, store, lock and space; audit the builds",
+      .options =
+          {
+              {.name = "--deep", .value = &arguments->deep, .help = "Read every byte of every current build"},
+              {.name = "--nagios",
+               .value = &arguments->nagios,
+               .help = "Only ask the database about queue and runs: one line for Nagios and its likes, "
+                       "exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN",
+               .excludes = "--deep"},
+              limit("--warn-age", limits.warn_age, "WARNING where the oldest due job has been due for longer"),
+              limit("--crit-age", limits.crit_age, "CRITICAL where it has"),
+              limit("--warn-failed", limits.warn_failed, "WARNING where more jobs are failed"),
+              limit("--crit-failed", limits.crit_failed, "CRITICAL where more are"),
+              limit("--warn-run", limits.warn_run, "WARNING where the last run that ended well ended longer ago"),
+              limit("--crit-run", limits.crit_run, "CRITICAL where it did"),
+              // An empty name, of a variable that was not set, would be all hosts.
+              {.name = "--host",
+               .value = &limits.host,
+               .help = "Only this host's runs count; UNKNOWN where it never ran",
+               .shown = "NAME [all]",
+               .not_empty = true,
+               .needs = "--nagios"},
+          },
+      .action = [&globals, arguments] { return check_or_nagios(globals, *arguments); },
+  };
 }
 
 }  // namespace zipmodule::cli

@@ -53,9 +53,12 @@ int check_config(const Globals& globals) {
 
 }  // namespace
 
-void add_check_config(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("check-config", "Report every problem of the configuration file at once");
-  verb->callback([&invocation] { invocation.action = [&invocation] { return check_config(invocation.globals); }; });
+Verb check_config_verb(const Globals& globals) {
+  return {
+      .name = "check-config",
+      .help = "Report every problem of the configuration file at once",
+      .action = [&globals] { return check_config(globals); },
+  };
 }
 
 }  // namespace zipmodule::cli

@@ -41,17 +41,19 @@ int explain_archive(const Globals& globals, const std::string& series, const std
 
 }  // namespace
 
-void add_explain(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("explain", "Tell why an archive is in its state, and what happens next");
+Verb explain_verb(const Globals& globals) {
   auto series = std::make_shared<std::string>();
   auto archive = std::make_shared<std::string>();
-  verb->add_option("SERIES", *series, "What the archive belongs to")->required()->type_name("");
-  verb->add_option("ARCHIVE", *archive, "Its name in the series")->required()->type_name("");
-  verb->callback([&invocation, series, archive] {
-    invocation.action = [&invocation, series, archive] {
-      return explain_archive(invocation.globals, *series, *archive);
-    };
-  });
+  return {
+      .name = "explain",
+      .help = "Tell why an archive is in its state, and what happens next",
+      .options =
+          {
+              {.name = "SERIES", .value = series.get(), .help = "What the archive belongs to", .required = true},
+              {.name = "ARCHIVE", .value = archive.get(), .help = "Its name in the series", .required = true},
+          },
+      .action = [&globals, series, archive] { return explain_archive(globals, *series, *archive); },
+  };
 }
 
 }  // namespace zipmodule::cli

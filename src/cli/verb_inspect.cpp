@@ -109,14 +109,23 @@ int inspect(const Globals& globals, const InspectArguments& arguments) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("inspect", "Show what is inside an archive");
+Verb inspect_verb(const Globals& globals) {
   auto arguments = std::make_shared<InspectArguments>();
-  verb->add_option("ARCHIVE", arguments->archive, "A zip file, ours or anyone's")->required()->type_name("");
-  verb->add_flag("--verify", arguments->verify, "Decode everything and check it against sizes and CRCs");
-  verb->callback([&invocation, arguments] {
-    invocation.action = [&invocation, arguments] { return inspect(invocation.globals, *arguments); };
-  });
+  return {
+      .name = "inspect",
+      .help = "Show what is inside an archive",
+      .options =
+          {
+              {.name = "ARCHIVE",
+               .value = &arguments->archive,
+               .help = "A zip file, ours or anyone's",
+               .required = true},
+              {.name = "--verify",
+               .value = &arguments->verify,
+               .help = "Decode everything and check it against sizes and CRCs"},
+          },
+      .action = [&globals, arguments] { return inspect(globals, *arguments); },
+  };
 }
 
 }  // namespace zipmodule::cli

@@ -30,13 +30,14 @@ int migrate(const Globals& globals, bool dry_run) {
 
 }  // namespace
 
-void add_migrate(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("migrate", "Install or upgrade schema, functions, views and roles");
+Verb migrate_verb(const Globals& globals) {
   auto dry_run = std::make_shared<bool>(false);
-  verb->add_flag("--dry-run", *dry_run, "Print what would be applied");
-  verb->callback([&invocation, dry_run] {
-    invocation.action = [&invocation, dry_run] { return migrate(invocation.globals, *dry_run); };
-  });
+  return {
+      .name = "migrate",
+      .help = "Install or upgrade schema, functions, views and roles",
+      .options = {{.name = "--dry-run", .value = dry_run.get(), .help = "Print what would be applied"}},
+      .action = [&globals, dry_run] { return migrate(globals, *dry_run); },
+  };
 }
 
 }  // namespace zipmodule::cli

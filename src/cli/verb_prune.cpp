@@ -37,15 +37,20 @@ int prune(const Globals& globals, bool tables_only) {
 
 }  // namespace
 
-void add_prune(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("prune", "Remove old telemetry, runs and replaced builds, as runs do every hour");
+Verb prune_verb(const Globals& globals) {
   auto tables_only = std::make_shared<bool>(false);
-  verb->add_flag(
-      "--tables", *tables_only,
-      "Only the database's rows: needs an operator's rights and no store, but the configuration with its keep.*");
-  verb->callback([&invocation, tables_only] {
-    invocation.action = [&invocation, tables_only] { return prune(invocation.globals, *tables_only); };
-  });
+  return {
+      .name = "prune",
+      .help = "Remove old telemetry, runs and replaced builds, as runs do every hour",
+      .options =
+          {
+              {.name = "--tables",
+               .value = tables_only.get(),
+               .help = "Only the database's rows: needs an operator's rights and no store, but the configuration "
+                       "with its keep.*"},
+          },
+      .action = [&globals, tables_only] { return prune(globals, *tables_only); },
+  };
 }
 
 }  // namespace zipmodule::cli

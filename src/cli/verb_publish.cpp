@@ -90,20 +90,26 @@ int publish(const Globals& globals, const PublishArguments& arguments) {
 
 }  // namespace
 
-void add_publish(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("publish", "Say what an archive shall contain, as a CMS does");
+Verb publish_verb(const Globals& globals) {
   auto arguments = std::make_shared<PublishArguments>();
-  verb->add_option("SERIES", arguments->series, "What the archive belongs to")->required()->type_name("");
-  verb->add_option("ARCHIVE", arguments->archive, "Its name in the series")->required()->type_name("");
-  verb->add_option("FILE", arguments->file, "The list of files as JSON; - or nothing: from stdin")->type_name("");
-  verb->add_option(
-          "--option", arguments->options,
-          "May be repeated; keys: metadata, priority, lane, quiet, max_wait, on_missing, level, mode, store, deliver")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-  verb->callback([&invocation, arguments] {
-    invocation.action = [&invocation, arguments] { return publish(invocation.globals, *arguments); };
-  });
+  return {
+      .name = "publish",
+      .help = "Say what an archive shall contain, as a CMS does",
+      .options =
+          {
+              {.name = "SERIES", .value = &arguments->series, .help = "What the archive belongs to", .required = true},
+              {.name = "ARCHIVE", .value = &arguments->archive, .help = "Its name in the series", .required = true},
+              {.name = "FILE",
+               .value = &arguments->file,
+               .help = "The list of files as JSON; - or nothing: from stdin"},
+              {.name = "--option",
+               .value = &arguments->options,
+               .help = "May be repeated; keys: metadata, priority, lane, quiet, max_wait, on_missing, level, mode, "
+                       "store, deliver",
+               .shown = "KEY=VALUE"},
+          },
+      .action = [&globals, arguments] { return publish(globals, *arguments); },
+  };
 }
 
 }  // namespace zipmodule::cli

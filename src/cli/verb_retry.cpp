@@ -27,15 +27,19 @@ int retry(const Globals& globals, const std::string& series, const std::string& 
 
 }  // namespace
 
-void add_retry(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("retry", "Make a failed, waiting or cancelled archive due now");
+Verb retry_verb(const Globals& globals) {
   auto series = std::make_shared<std::string>();
   auto archive = std::make_shared<std::string>();
-  verb->add_option("SERIES", *series, "What the archive belongs to")->required()->type_name("");
-  verb->add_option("ARCHIVE", *archive, "Its name in the series")->required()->type_name("");
-  verb->callback([&invocation, series, archive] {
-    invocation.action = [&invocation, series, archive] { return retry(invocation.globals, *series, *archive); };
-  });
+  return {
+      .name = "retry",
+      .help = "Make a failed, waiting or cancelled archive due now",
+      .options =
+          {
+              {.name = "SERIES", .value = series.get(), .help = "What the archive belongs to", .required = true},
+              {.name = "ARCHIVE", .value = archive.get(), .help = "Its name in the series", .required = true},
+          },
+      .action = [&globals, series, archive] { return retry(globals, *series, *archive); },
+  };
 }
 
 }  // namespace zipmodule::cli

@@ -92,14 +92,20 @@ int run(const Globals& globals, const RunArguments& arguments) {
 
 }  // namespace
 
-void add_run(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("run", "Build what is due, as cron does every minute");
+Verb run_verb(const Globals& globals) {
   auto arguments = std::make_shared<RunArguments>();
-  verb->add_flag("--dry-run", arguments->dry_run, "Print what would be built, entry by entry; change nothing");
-  verb->add_flag("-q,--quiet", arguments->quiet, "No progress bars on a terminal either");
-  verb->callback([&invocation, arguments] {
-    invocation.action = [&invocation, arguments] { return run(invocation.globals, *arguments); };
-  });
+  return {
+      .name = "run",
+      .help = "Build what is due, as cron does every minute",
+      .options =
+          {
+              {.name = "--dry-run",
+               .value = &arguments->dry_run,
+               .help = "Print what would be built, entry by entry; change nothing"},
+              {.name = "-q,--quiet", .value = &arguments->quiet, .help = "No progress bars on a terminal either"},
+          },
+      .action = [&globals, arguments] { return run(globals, *arguments); },
+  };
 }
 
 }  // namespace zipmodule::cli

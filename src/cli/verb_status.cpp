@@ -60,14 +60,18 @@ int status(const Globals& globals, const StatusArguments& arguments) {
 
 }  // namespace
 
-void add_status(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("status", "Show states, progress, ages and last errors");
+Verb status_verb(const Globals& globals) {
   auto arguments = std::make_shared<StatusArguments>();
-  verb->add_option("SERIES", arguments->series, "Only this series")->type_name("");
-  verb->add_option("ARCHIVE", arguments->archive, "Only this archive of it, in detail")->type_name("");
-  verb->callback([&invocation, arguments] {
-    invocation.action = [&invocation, arguments] { return status(invocation.globals, *arguments); };
-  });
+  return {
+      .name = "status",
+      .help = "Show states, progress, ages and last errors",
+      .options =
+          {
+              {.name = "SERIES", .value = &arguments->series, .help = "Only this series"},
+              {.name = "ARCHIVE", .value = &arguments->archive, .help = "Only this archive of it, in detail"},
+          },
+      .action = [&globals, arguments] { return status(globals, *arguments); },
+  };
 }
 
 }  // namespace zipmodule::cli

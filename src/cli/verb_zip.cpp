@@ -74,41 +74,53 @@ int zip(const Globals& globals, const ZipArguments& arguments) {
 
 }  // namespace
 
-void add_zip(CLI::App& app, Invocation& invocation) {
-  auto* verb = app.add_subcommand("zip", "Make an archive of files and folders, without any database");
+Verb zip_verb(const Globals& globals) {
   auto arguments = std::make_shared<ZipArguments>();
-  verb->add_option("OUT", arguments->request.output,
-                   "The archive to write; an existing one is replaced when the new is whole")
-      ->required()
-      ->type_name("");
-  verb->add_option("PATH", arguments->request.paths, "Files and folders; 'dir/' is what is in the folder, without it")
-      ->required()
-      ->type_name("");
-  verb->add_option("--level", arguments->level,
-                   "store, fast, balanced or small; entries copied from the base stay as they are")
-      ->check(CLI::IsMember({"store", "fast", "balanced", "small"}))
-      ->option_text("LEVEL [balanced]");
-  verb->add_option("--threads", arguments->threads, "Threads; the archive is the same with any number")
-      ->check(CLI::Range(1, 1024))
-      ->option_text("N [all processors]");
-  verb->add_option("--base", arguments->base,
-                   "An older archive: entries whose size and time are unchanged are copied from it.\n"
-                   "Most of its data is trusted, unless --verify-reuse is always")
-      ->option_text("OLD.zip");
-  verb->add_flag("--verify-reuse{always}", arguments->verify_reuse,
-                 "What is copied from the base is read again and compared with its CRC: never, one entry\n"
-                 "in 32 (sample), or always, which is what no word means; what another program wrote always is")
-      ->check(CLI::IsMember({"never", "sample", "always"}))
-      ->option_text("[HOW]");
-  verb->add_option(
-          "--align", arguments->align,
-          "auto: where the file system can share blocks between files, large stored entries begin at one; or off")
-      ->check(CLI::IsMember({"auto", "off"}))
-      ->option_text("HOW [auto]");
-  verb->add_flag("--sync", arguments->request.sync, "Return when the archive is on the disk");
-  verb->callback([&invocation, arguments] {
-    invocation.action = [&invocation, arguments] { return zip(invocation.globals, *arguments); };
-  });
+  return {
+      .name = "zip",
+      .help = "Make an archive of files and folders, without any database",
+      .options =
+          {
+              {.name = "OUT",
+               .value = &arguments->request.output,
+               .help = "The archive to write; an existing one is replaced when the new is whole",
+               .required = true},
+              {.name = "PATH",
+               .value = &arguments->request.paths,
+               .help = "Files and folders; 'dir/' is what is in the folder, without it",
+               .required = true},
+              {.name = "--level",
+               .value = &arguments->level,
+               .help = "store, fast, balanced or small; entries copied from the base stay as they are",
+               .shown = "LEVEL [balanced]",
+               .one_of = {"store", "fast", "balanced", "small"}},
+              {.name = "--threads",
+               .value = &arguments->threads,
+               .help = "Threads; the archive is the same with any number",
+               .shown = "N [all processors]",
+               .range = {{1, 1024}}},
+              {.name = "--base",
+               .value = &arguments->base,
+               .help = "An older archive: entries whose size and time are unchanged are copied from it.\n"
+                       "Most of its data is trusted, unless --verify-reuse is always",
+               .shown = "OLD.zip"},
+              {.name = "--verify-reuse",
+               .value = &arguments->verify_reuse,
+               .help = "What is copied from the base is read again and compared with its CRC: never, one entry\n"
+                       "in 32 (sample), or always, which is what no word means; what another program wrote always is",
+               .shown = "[HOW]",
+               .one_of = {"never", "sample", "always"},
+               .alone = "always"},
+              {.name = "--align",
+               .value = &arguments->align,
+               .help = "auto: where the file system can share blocks between files, large stored entries begin at "
+                       "one; or off",
+               .shown = "HOW [auto]",
+               .one_of = {"auto", "off"}},
+              {.name = "--sync", .value = &arguments->request.sync, .help = "Return when the archive is on the disk"},
+          },
+      .action = [&globals, arguments] { return zip(globals, *arguments); },
+  };
 }
 
 }  // namespace zipmodule::cli
