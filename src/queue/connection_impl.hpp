@@ -3,9 +3,11 @@
 
 #include <pqxx/pqxx>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -38,6 +40,31 @@ inline pqxx::result query_with(pqxx::transaction_base& transaction, const std::s
   return query(transaction, sql.c_str(), pqxx::prepare::make_dynamic_params(parameters));
 #endif
 }
+
+// Listens on a channel: the session's get_notifs() calls `heard` with each notification's payload. Destroyed before the
+// session, which serves nothing else afterwards: libpqxx 7.10 keeps `heard` to its end.
+class Subscription {
+ public:
+  using Heard = std::function<void(std::string_view payload)>;
+
+#if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
+  Subscription(pqxx::connection& session, const std::string& channel, Heard heard) {
+    session.listen(channel, [heard = std::move(heard)](const pqxx::notification& got) { heard(got.payload); });
+  }
+#else
+  Subscription(pqxx::connection& session, const std::string& channel, Heard heard)
+      : receiver_(session, channel, std::move(heard)) {}
+
+ private:
+  struct Receiver : pqxx::notification_receiver {
+    Receiver(pqxx::connection& session, const std::string& channel, Heard heard)
+        : pqxx::notification_receiver(session, channel), heard_(std::move(heard)) {}
+    void operator()(const std::string& payload, int /*backend*/) override { heard_(payload); }
+    const Heard heard_;
+  };
+  Receiver receiver_;
+#endif
+};
 
 // Connects at the first use. Not thread-safe. After any error the connection is dropped and the next use makes a new one:
 // libpqxx 6 would otherwise reconnect by itself in the middle of things.

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
@@ -19,27 +20,8 @@
 namespace zipmodule::queue {
 namespace {
 
-constexpr const char* k_channel = "zipmodule_publish";  // of zipmodule.publish
+constexpr const char* k_channel = "zipmodule_publish";  // publishes come without a payload, the proof with its own
 constexpr std::chrono::seconds k_reconnect_after{2};
-
-// Notes what arrives on the channel: publishes say nothing, the proof its own text.
-class Receiver : public pqxx::notification_receiver {
- public:
-  Receiver(pqxx::connection_base& connection, std::string proof)
-      : pqxx::notification_receiver(connection, k_channel), proof_(std::move(proof)) {}
-
-  void operator()(const std::string& payload, int /*backend*/) override {
-    if (payload == proof_) proven_ = true;
-    if (payload.empty()) published_ = true;
-  }
-  bool is_proven() const noexcept { return proven_; }
-  bool take_published() noexcept { return std::exchange(published_, false); }
-
- private:
-  const std::string proof_;
-  bool proven_ = false;
-  bool published_ = false;
-};
 
 std::string random_text() {
   std::random_device random;
@@ -83,13 +65,18 @@ void Listener::listen(const std::stop_token& stop) {
   const std::string proof = random_text();
   Connection listening(connection_);
   listening.use([&](pqxx::connection& session) {
-    Receiver receiver(session, proof);
+    bool proven = false;
+    bool published = false;
+    const Subscription subscription(session, k_channel, [&](std::string_view payload) {
+      proven = proven || payload == proof;
+      published = published || payload.empty();
+    });
     // From another connection: to one's own the answer comes with the statement, whatever lies between.
     Connection(connection_).run("SELECT pg_notify($1, $2)", k_channel, proof);
     while (!stop.stop_requested()) {
       session.get_notifs();
-      if (receiver.is_proven()) set_listening(true);
-      if (receiver.take_published()) wake_();
+      if (proven) set_listening(true);
+      if (std::exchange(published, false)) wake_();
       std::array<pollfd, 2> waits{pollfd{session.sock(), POLLIN, 0}, pollfd{stopped_.get(), POLLIN, 0}};
       ::poll(waits.data(), waits.size(), -1);
     }
