@@ -99,6 +99,14 @@ void put_times(Appender& out, TimeNs mtime) {
   for (int i = 0; i < 3; ++i) out.u64(units);
 }
 
+void put_padding(Appender& out, std::size_t bytes) {
+  if (bytes == 0) return;
+  out.u16(k_extra_alignment);
+  out.u16(bytes - 4);
+  out.u16(k_block_bytes);
+  for (std::size_t i = k_extra_alignment_least; i < bytes; ++i) out.u8(0);
+}
+
 TimeNs from_ntfs(std::uint64_t units) noexcept {
   // What a 64-bit count of nanoseconds can hold: 1678 to 2262. Anything else in a foreign archive is clamped.
   constexpr std::int64_t k_limit = std::numeric_limits<std::int64_t>::max() / 100;
@@ -213,12 +221,7 @@ void encode_local_header(const EntryView& entry, const Written& written, std::sp
     put.u64(written.compressed_bytes);
   }
   put_times(put, entry.mtime);
-  const std::size_t padding = out.size() - local_header_size(entry);
-  if (padding == 0) return;
-  put.u16(k_extra_alignment);
-  put.u16(padding - 4);
-  put.u16(k_block_bytes);
-  for (std::size_t i = k_extra_alignment_least; i < padding; ++i) put.u8(0);
+  put_padding(put, out.size() - local_header_size(entry));
 }
 
 void append_central_record(const EntryView& entry, const Written& written, std::vector<std::byte>& out) {
@@ -227,7 +230,7 @@ void append_central_record(const EntryView& entry, const Written& written, std::
   const bool big_offset = written.offset >= k_zip64_size;
   const std::size_t zip64_data = 8U * (static_cast<std::size_t>(big_size) + static_cast<std::size_t>(big_compressed) +
                                        static_cast<std::size_t>(big_offset));
-  const std::size_t extra = (zip64_data > 0 ? 4 + zip64_data : 0) + times_size(entry.mtime);
+  const std::size_t extra = (zip64_data > 0 ? 4 + zip64_data : 0) + times_size(entry.mtime) + written.padding;
   const std::uint32_t mode =
       entry.directory ? (k_directory | 0755) : (k_regular_file | (entry.executable ? 0755U : 0644U));
   const std::size_t begin = out.size();
@@ -258,6 +261,7 @@ void append_central_record(const EntryView& entry, const Written& written, std::
     if (big_offset) put.u64(written.offset);
   }
   put_times(put, entry.mtime);
+  put_padding(put, written.padding);
 }
 
 void append_end_records(std::uint64_t entries, std::uint64_t central_offset, std::uint64_t central_bytes,

@@ -42,6 +42,7 @@ struct Written {
   std::uint64_t compressed_bytes = 0;
   std::uint32_t crc = 0;
   Method method = Method::stored;
+  std::uint16_t padding = 0;  // bytes of the local header's alignment field
 };
 
 // Bytes the local header of `entry` takes, name and extra fields included. Depends on name, size and time only, so that
@@ -65,7 +66,8 @@ std::size_t padding_at(std::uint64_t end) noexcept;
 // extra field (0xD935, as zipalign writes it) of zeros.
 void encode_local_header(const EntryView& entry, const Written& written, std::span<std::byte> out);
 
-// Appends the central directory record.
+// Appends the central directory record. It repeats the local header's alignment field: some readers (npm's unzipper) take
+// the central extra fields for a measure of the local ones, and read too little of a header that is much longer.
 void append_central_record(const EntryView& entry, const Written& written, std::vector<std::byte>& out);
 
 // Appends the end records: EOCD64 and locator when any total overflows or `any_zip64`, then the EOCD.

@@ -146,6 +146,7 @@ void Pass::settle(Piece& piece) {
     case Piece::Role::header:
       written.offset = piece.offset;  // the place; the bytes follow in end_part
       piece.large->header_bytes = static_cast<std::size_t>(piece.size());
+      written.padding = static_cast<std::uint16_t>(piece.size() - local_header_size(piece.large->view));
       return end_part(*piece.large, piece.entry);
     case Piece::Role::chunk:
       output_.write(piece.data, piece.offset);

@@ -33,7 +33,7 @@ std::uint64_t most_bytes(const EntryList& entries, bool align) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const EntryView entry = entries.at(i);
     bytes += k_overhead_per_entry + 2 * entry.name.size() + entry.size_bytes + entry.size_bytes / k_deflate_grows_by;
-    if (align && entry.size_bytes >= k_align_from) bytes += k_padding_most;
+    if (align && entry.size_bytes >= k_align_from) bytes += 2 * k_padding_most;  // in both headers
   }
   return bytes;
 }

@@ -348,5 +348,18 @@ TEST_CASE("padding ends at a block, and is nothing or room for an extra field") 
   CHECK(padding_at(k_block_bytes - 5) == k_padding_most);
 }
 
+TEST_CASE("the central record repeats the local header's alignment field") {
+  const EntryView entry = entry_of("photo.jpg", 200'000);
+  Written written{4'000, 200'000, 7, Method::stored};
+  CHECK(central_extra_ids(entry, written) == std::vector<unsigned>{0x5455});
+  written.padding = static_cast<std::uint16_t>(padding_at(written.offset + local_header_size(entry)));
+  std::vector<std::byte> local(local_header_size(entry) + written.padding);
+  encode_local_header(entry, written, local);
+  std::vector<std::byte> central;
+  append_central_record(entry, written, central);
+  CHECK(extra_bytes(central) == load16(local.data() + 28));
+  CHECK(central_extra_ids(entry, written) == std::vector<unsigned>{0x5455, 0xD935});
+}
+
 }  // namespace
 }  // namespace zipmodule::zip
