@@ -5,11 +5,16 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <sstream>
+#include <string_view>
 
+#include "support/peer_readers.hpp"
 #include "support/process.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
@@ -19,18 +24,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string k_scripts = ZIPMODULE_SOURCE_DIR "/tests/support/judges";
-const std::string k_node_modules = ZIPMODULE_SOURCE_DIR "/build/npm/node_modules:/usr/share/nodejs";
+// 7-Zip's name in Debian 12, and in Debian 13.
+const std::string& seven_zip_name() {
+  static const std::string k_name = seven_zip_program();
+  return k_name;
+}
 
-// UTF-8 names need a UTF-8 locale; the zone is far from UTC, so that only who reads the extended timestamp is exact.
-Command command(std::vector<std::string> argv, const fs::path& where = {}) {
-  Command command;
-  command.argv = {"sh", "-c", "umask 022; exec \"$@\"", "sh"};
-  command.argv.insert(command.argv.end(), argv.begin(), argv.end());
-  command.environment = {{"LC_ALL", "C.UTF-8"}, {"TZ", "TST-5:30"}, {"NODE_PATH", k_node_modules}};
-  command.where = where;
-  command.timeout = std::chrono::minutes(10);
-  return command;
+// In CI nothing may be missing.
+bool all_are_wanted() {
+  const char* const wanted = std::getenv("ZIPMODULE_JUDGES");
+  return wanted != nullptr && std::string_view(wanted) == "all";
+}
+
+// Once per program run: which of the optional judges are asked.
+void say_who_is_asked(const std::vector<std::string>& asked, const std::vector<std::string>& absent) {
+  static std::once_flag said;
+  std::call_once(said, [&] {
+    std::cerr << fmt::format(
+        "judges besides unzip, 7-Zip, bsdtar, zipinfo, zipdetails and Python: {}; not installed: {}\n",
+        fmt::join(asked, ", "), absent.empty() ? "none" : fmt::format("{}", fmt::join(absent, ", ")));
+  });
 }
 
 class Judgement {
@@ -44,9 +57,14 @@ class Judgement {
     bsdtar();
     zipinfo();
     if (options_.details) zipdetails();
-    python();
-    java();
-    yauzl();
+    if (!expected_.empty()) packed_.emplace(expected_);
+    if (present("python3")) listed(python_peer());
+    for (const auto& peer : optional_peers()) {
+      if (is_asked(peer.name, installed(peer))) listed(peer);
+    }
+    if (is_asked("java", installed(java_peer()))) java();
+    if (is_asked("unar", installed("unar"))) unar();
+    say_who_is_asked(asked_, verdict_.not_installed);
     return std::move(verdict_);
   }
 
@@ -61,10 +79,10 @@ class Judgement {
     return false;
   }
 
-  void absent(const std::string& judge) {
-    verdict_.not_installed.push_back(judge);
-    static std::set<std::string> told;
-    if (told.insert(judge).second) std::cerr << "judge not installed, not asked: " << judge << '\n';
+  bool is_asked(const std::string& judge, bool there) {
+    (there ? asked_ : verdict_.not_installed).push_back(judge);
+    if (!there && all_are_wanted()) complain(judge, "is not installed (scripts/setup --judges)");
+    return there;
   }
 
   // Runs it; complains unless it ends with 0.
@@ -80,41 +98,43 @@ class Judgement {
     comparison.times = comparison.times && options_.times;
     comparison.modes = comparison.modes && options_.modes;
     const TempDir out("unpacked");
-    if (ask(judge, command(argv_for(out.path().string()), out.path())).exit_code != 0) return;
+    if (ask(judge, reader_command(argv_for(out.path().string()), out.path())).exit_code != 0) return;
     for (const auto& difference : differences(expected_, out.path(), comparison)) complain(judge, difference);
   }
 
   void unzip() {
     if (!present("unzip")) return;
     const std::string path = archive_.string();
-    const Result tested = ask("unzip -t", command({"unzip", "-tqq", path}));
+    const Result tested = ask("unzip -t", reader_command({"unzip", "-tqq", path}));
     if (!tested.quiet()) complain("unzip -t", tested.text());
     unpack("unzip", [&](const std::string&) { return std::vector<std::string>{"unzip", "-qq", path}; }, {});
   }
 
   void seven_zip() {
-    if (!present("7zz")) return;
+    if (!present(seven_zip_name())) return;
     const std::string path = archive_.string();
-    const Result tested = ask("7zz t", command({"7zz", "t", "-bd", path}));
+    const Result tested = ask("7zz t", reader_command({seven_zip_name(), "t", "-bd", path}));
     if (tested.out.find("Warnings") != std::string::npos) complain("7zz t", tested.text());
     unpack("7zz x",
-           [&](const std::string& out) { return std::vector<std::string>{"7zz", "x", "-bd", "-y", "-o" + out, path}; },
+           [&](const std::string& out) {
+             return std::vector<std::string>{seven_zip_name(), "x", "-bd", "-y", "-o" + out, path};
+           },
            {});
   }
 
   void bsdtar() {
     if (!present("bsdtar")) return;
     const std::string path = archive_.string();
-    const Result listed = ask("bsdtar -t", command({"bsdtar", "-tf", path}));
+    const Result listed = ask("bsdtar -t", reader_command({"bsdtar", "-tf", path}));
     if (!listed.err.empty()) complain("bsdtar -t", listed.text());
     unpack("bsdtar -x", [&](const std::string&) { return std::vector<std::string>{"bsdtar", "-xf", path}; }, {});
   }
 
   void zipinfo() {
     if (!present("zipinfo")) return;
-    const Result listed = ask("zipinfo", command({"zipinfo", "-1", archive_.string()}));
+    const Result listed = ask("zipinfo", reader_command({"zipinfo", "-1", archive_.string()}));
     if (!listed.err.empty()) complain("zipinfo", listed.text());
-    ask("zipinfo -v", command({"zipinfo", "-v", archive_.string()}));
+    ask("zipinfo -v", reader_command({"zipinfo", "-v", archive_.string()}));
     if (expected_.empty()) return;
     std::set<std::string> names;
     std::istringstream lines(listed.out);
@@ -130,42 +150,53 @@ class Judgement {
 
   void zipdetails() {
     if (!present("zipdetails")) return;
-    const Result listed = ask("zipdetails", command({"zipdetails", archive_.string()}));
+    const Result listed = ask("zipdetails", reader_command({"zipdetails", archive_.string()}));
     if (!listed.err.empty() || listed.out.find("\nWARNING") != std::string::npos) {
       complain("zipdetails", listed.err + listed.out.substr(0, 2000));
     }
   }
 
-  // The scripts print one complaint per line, and compare with `expected` themselves.
-  void script(const std::string& judge, std::vector<std::string> argv) {
-    argv.push_back(archive_.string());
-    argv.push_back(expected_.string());
-    argv.emplace_back(options_.times ? "times" : "notimes");
-    const Result result = ask(judge, command(std::move(argv)));
-    if (result.exit_code == 0 && !result.quiet()) complain(judge, result.text());
+  void check(const PeerReader& peer, const Command& command) {
+    const Result result = ask(peer.name, command);
+    if (result.exit_code != 0) return;
+    if (!result.err.empty()) complain(peer.name, result.err);
+    const Packed* const packed = packed_ ? &*packed_ : nullptr;
+    for (const auto& wrong : discrepancies(peer, result.out, packed, options_.times, options_.modes)) {
+      verdict_.complaints.push_back(wrong);
+    }
   }
 
-  void python() {
-    if (present("python3")) script("python zipfile", {"python3", k_scripts + "/zipfile_judge.py"});
-  }
+  void listed(const PeerReader& peer) { check(peer, reader_command(peer, archive_)); }
 
+  // One virtual machine for its three readers: `jar xf` unpacks into the working directory, without modes. It ends at a time
+  // before 1970 in 0x5455, so that it is asked only where times can be compared.
   void java() {
-    // A runtime without the compiler can't run a source file.
-    static const bool there =
-        installed("java") && run({"java", "--list-modules"}).out.find("jdk.compiler@") != std::string::npos;
-    if (!there) return absent("java (with its compiler)");
-    script("java", {"java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", k_scripts + "/Judge.java"});
+    const TempDir out("unpacked");
+    const bool unpacks = options_.unpack && options_.times && !expected_.empty();
+    Command command = reader_command(java_peer(), archive_);
+    command.where = out.path();
+    if (unpacks) command.argv.emplace_back("unpack");
+    const std::size_t complaints = verdict_.complaints.size();
+    check(java_peer(), command);
+    if (!unpacks || verdict_.complaints.size() > complaints) return;
+    const TreeComparison comparison{options_.times, false};
+    for (const auto& difference : differences(expected_, out.path(), comparison)) complain("jar xf", difference);
   }
 
-  void yauzl() {
-    static const bool there = installed("node") && run(command({"node", "-e", "require('yauzl')"})).exit_code == 0;
-    if (!there) return absent("yauzl (node)");
-    script("yauzl", {"node", k_scripts + "/yauzl_judge.js"});
+  // unar gives files the even second of DOS.
+  void unar() {
+    unpack("unar",
+           [&](const std::string& out) {
+             return std::vector<std::string>{"unar", "-q", "-D", "-o", out, archive_.string()};
+           },
+           {false, true});
   }
 
   const fs::path archive_;
   const fs::path expected_;
   const JudgeOptions options_;
+  std::optional<Packed> packed_;
+  std::vector<std::string> asked_;
   Verdict verdict_;
 };
 
@@ -184,6 +215,8 @@ bool times_comparable(const fs::path& expected) {
 }  // namespace
 
 std::string Verdict::text() const { return fmt::format("{}", fmt::join(complaints, "\n")); }
+
+std::string seven_zip_program() { return installed("7zz") ? "7zz" : "7z"; }
 
 Verdict judge(const fs::path& archive, const fs::path& expected, const JudgeOptions& options) {
   JudgeOptions possible = options;

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/judges.hpp"
 #include "support/process.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
@@ -58,7 +59,7 @@ std::vector<Writer> writers() {
       // to a pipe it fills its last block with zeros
       {"bsdtar to a pipe",
        "cd tree && bsdtar -c --format zip -f - . | perl -0777 -pe 's/(PK\\x05\\x06.{18})\\0+\\z/$1/s' > ../x.zip"},
-      {"7zz", "cd tree && 7zz a -bd -tzip ../x.zip . > /dev/null"},
+      {"7zz", "cd tree && " + test::seven_zip_program() + " a -bd -tzip ../x.zip . > /dev/null"},
       {"python", python(false, "zipfile.ZIP_DEFLATED")},
       {"python to a pipe", python(true, "zipfile.ZIP_DEFLATED")},
       {"python to a pipe, stored", python(true, "zipfile.ZIP_STORED")},
@@ -138,7 +139,8 @@ TEST_CASE("methods that we don't decode are told by number") {
   for (const auto& [method, number] : std::map<std::string, std::string>{{"bzip2", "12"}, {"LZMA", "14"}}) {
     Command command;
     command.argv = {"sh", "-ec",
-                    "rm -f x.zip && cd tree && 7zz a -bd -tzip -mm=" + method + " ../x.zip folder > /dev/null"};
+                    "rm -f x.zip && cd tree && " + test::seven_zip_program() + " a -bd -tzip -mm=" + method +
+                        " ../x.zip folder > /dev/null"};
     command.where = dir.path();
     REQUIRE(run(command).exit_code == 0);
     CHECK_THAT(problems_of(verify_bytes(zipmodule::test::read_file(dir / "x.zip"))),
