@@ -1,9 +1,24 @@
-# zipmodule_test(<program> LABEL <label> SOURCES <files> LINKS <targets> [FIXTURE <name>]): one test program, and one ctest
-# test per source file, so that `ctest -R writer_test` runs one file and a failure names it. A service the label needs
-# comes as a ctest fixture; where it can't be started, the tests fail, they are not skipped.
+# zipmodule_test(<program> LABEL <label> SOURCES <files> LINKS <targets> [FIXTURE <name>] [TIMEOUT <seconds>]): one test
+# program, and one ctest test per source file, so that `ctest -R writer_test` runs one file and a failure names it. A
+# service the label needs comes as a ctest fixture; where it can't be started, the tests fail, they are not skipped.
+#
+# zipmodule_test_sources(<program> LABEL ...): more sources of that program, with a label, fixture and timeout of their own.
 #
 # zipmodule_label(<label> <target>): the target tests_<label> builds what the tests of a label need, this target too.
 find_package(Catch2 REQUIRED)
+
+# The code of the tests themselves is compiled without optimization, which takes half the time; src is as released.
+add_library(test_options INTERFACE)
+target_compile_options(test_options INTERFACE -O0)
+target_link_libraries(test_options INTERFACE project_options project_warnings)
+target_include_directories(test_options INTERFACE "${PROJECT_SOURCE_DIR}/tests")
+
+function(zipmodule_test program)
+  cmake_parse_arguments(arg "" "LABEL;FIXTURE;TIMEOUT" "SOURCES;LINKS" ${ARGN})
+  add_executable(${program})
+  target_link_libraries(${program} PRIVATE test_options zipmodule_base Catch2::Catch2WithMain ${arg_LINKS})
+  zipmodule_test_sources(${program} ${ARGN})
+endfunction()
 
 function(zipmodule_label label target)
   if(NOT TARGET tests_${label})
@@ -12,13 +27,9 @@ function(zipmodule_label label target)
   add_dependencies(tests_${label} ${target})
 endfunction()
 
-function(zipmodule_test program)
+function(zipmodule_test_sources program)
   cmake_parse_arguments(arg "" "LABEL;FIXTURE;TIMEOUT" "SOURCES;LINKS" ${ARGN})
-  add_executable(${program} ${arg_SOURCES})
-  target_include_directories(${program} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
-  target_link_libraries(${program} PRIVATE project_options project_warnings Catch2::Catch2WithMain ${arg_LINKS})
-  target_compile_definitions(${program} PRIVATE ZIPMODULE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                                                ZIPMODULE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_sources(${program} PRIVATE ${arg_SOURCES})
   zipmodule_label(${arg_LABEL} ${program})
   foreach(source IN LISTS arg_SOURCES)
     get_filename_component(file "${source}" NAME_WE)

@@ -1,17 +1,18 @@
 # Checks the #include lines of src/ against the folders' order; run as `cmake -P tests/layers.cmake` and as a unit test.
-# cli -> run -> {archive, queue}; archive -> {zip, storage}; all -> base. zip, storage and queue never see each other,
-# nor config. <pqxx> appears in src/queue only.
+# cli -> run -> {archive, queue}; archive -> {tree, zip, storage}; storage -> tree; all -> base. zip, storage and queue never
+# see each other, nor config. <pqxx> appears in src/queue only, and threads are started in src/base/threads.cpp only.
 cmake_minimum_required(VERSION 3.25)
 
 set(may_see_base base)
+set(may_see_tree base tree)
 set(may_see_zip base zip)
-set(may_see_storage base storage)
+set(may_see_storage base tree storage)
 set(may_see_queue base queue)
 set(may_see_config base config)
-set(may_see_archive base zip storage archive)
-set(may_see_run base zip storage archive queue config run)
-set(may_see_cli base zip storage archive queue config run cli)
-set(layers base zip storage queue config archive run cli)
+set(may_see_archive base tree zip storage archive)
+set(may_see_run base tree zip storage archive queue config run)
+set(may_see_cli base tree zip storage archive queue config run cli)
+set(layers base tree zip storage queue config archive run cli)
 
 cmake_path(SET root NORMALIZE "${CMAKE_CURRENT_LIST_DIR}/../src")
 set(wrong "")
@@ -30,6 +31,16 @@ foreach(layer IN LISTS layers)
       endif()
     endforeach()
   endforeach()
+endforeach()
+# Started elsewhere, a thread that can't be started leaves others waiting, or ends the process.
+file(GLOB_RECURSE files RELATIVE "${root}" "${root}/*.hpp" "${root}/*.cpp")
+foreach(file IN LISTS files)
+  if(NOT file MATCHES "^base/threads\\.")
+    file(STRINGS "${root}/${file}" starts REGEX "std::(jthread|thread[^:_]|launch::async)")
+    if(starts)
+      string(APPEND wrong "src/${file}: only src/base/threads.cpp starts threads: ${starts}\n")
+    endif()
+  endif()
 endforeach()
 if(wrong)
   message(FATAL_ERROR "${wrong}")

@@ -38,9 +38,9 @@
   FROM judged
   WHERE mine AND build.build_id = judged.build_id AND judged.current_build = judged.build_id
 ), stored AS (
-  INSERT INTO zipmodule.build (build_id, job_id, instance, revision, path, bytes, entries, fingerprint, mtime_ns,
+  INSERT INTO zipmodule.build (build_id, job_id, instance, revision, bytes, entries, fingerprint, mtime_ns,
                                deliver)
-  SELECT build_id, job_id, beside, revision, path, bytes, entries, fingerprint, mtime_ns, lease_deliver
+  SELECT build_id, job_id, beside, revision, bytes, entries, fingerprint, mtime_ns, lease_deliver
   FROM judged, given
   WHERE mine AND current_build IS DISTINCT FROM build_id
 ), built AS (

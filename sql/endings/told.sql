@@ -5,7 +5,7 @@
     run_id, job_id, lease_token, host, series, archive, revision, attempt, outcome, error_kind, error,
     published_at, claimed_at, started_at, wait_seconds, build_seconds, total_seconds,
     plan_seconds, read_seconds, compress_seconds, write_seconds, sync_seconds, commit_seconds,
-    files, files_reused, files_missing, bytes_in, bytes_out, cpu_seconds, missing)
+    files, files_reused, files_missing, bytes_in, bytes_out, cpu_seconds, missing, files_excluded)
   SELECT given.run_id, job_id, token, given.host, series, archive, revision, lease.attempt, verdict,
          coalesce(error_kind, CASE verdict WHEN 'lost' THEN 'lease_lost' WHEN 'cancelled' THEN 'cancelled' END),
          left(error, 4000),
@@ -13,7 +13,7 @@
          extract(epoch FROM started.at - lease.published_at), build_seconds,
          extract(epoch FROM statement_timestamp() - lease.published_at),
          plan_seconds, read_seconds, compress_seconds, write_seconds, sync_seconds, commit_seconds,
-         files, files_reused, files_missing, bytes_in, bytes_out, cpu_seconds, missing
+         files, files_reused, files_missing, bytes_in, bytes_out, cpu_seconds, missing, files_excluded
   FROM given
   CROSS JOIN judged
   LEFT JOIN LATERAL (

@@ -17,12 +17,16 @@ WITH claimed AS (
       claims = claims + 1,
       progress = 0
   WHERE job_id = ANY ($5::bigint[])
+    -- A dump that was restored meanwhile knows another run as the newest, or none: this one claims nothing any more.
+    AND EXISTS (SELECT FROM zipmodule.instance WHERE instance.instance = $3 AND instance.run_id = $1::bigint)
   RETURNING *
 )
 SELECT claimed.job_id, claimed.lease_token, claimed.lease_revision, claimed.series, claimed.archive, claimed.files,
        claimed.metadata, claimed.on_missing, claimed.level, array_to_string(claimed.deliver, ',') AS deliver, claimed.lease_attempt AS attempt, claimed.built_revision,
-       build.build_id, build.path, build.bytes, build.entries, build.fingerprint, build.mtime_ns,
-       nullif(build.instance, claimed.lease_by) AS elsewhere,
+       build.build_id, build.bytes, build.entries, build.fingerprint, build.mtime_ns,
+       CASE WHEN build.instance <> claimed.lease_by THEN
+         coalesce((SELECT host FROM zipmodule.instance WHERE instance.instance = build.instance), 'another host')
+       END AS elsewhere,
        (SELECT setval('zipmodule.served_low', $6::bigint) FROM zipmodule.served_low WHERE last_value < $6::bigint),
        (SELECT setval('zipmodule.served_normal', $7::bigint) FROM zipmodule.served_normal WHERE last_value < $7::bigint),
        (SELECT setval('zipmodule.served_high', $8::bigint) FROM zipmodule.served_high WHERE last_value < $8::bigint)

@@ -15,5 +15,5 @@ UPDATE zipmodule.build
 SET deleting_at = coalesce(build.deleting_at, statement_timestamp())
 FROM old
 WHERE build.build_id = old.build_id
-RETURNING build.build_id, build.path, build.bytes, build.entries, build.fingerprint, build.mtime_ns, build.job_id,
+RETURNING build.build_id, build.bytes, build.entries, build.fingerprint, build.mtime_ns, build.job_id,
           old.series, old.archive, false AS awaits_link

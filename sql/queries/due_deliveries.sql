@@ -1,7 +1,7 @@
 -- $1 instance, $2 target, $3 array of builds that are on their way there, $4 most. Returns what is to be delivered next: what has
 -- been due longest first, but old stock behind all that is new. Nothing while the target rests, because one that was tried found
 -- it away, full or closed.
-SELECT delivery.build_id, delivery.job_id, delivery.series, delivery.archive, delivery.path, delivery.bytes
+SELECT delivery.build_id, delivery.job_id, delivery.series, delivery.archive, delivery.bytes
 FROM zipmodule.delivery
 -- OFFSET 0: looked up by its key, for as many as are asked for.
 CROSS JOIN LATERAL (

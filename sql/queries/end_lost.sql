@@ -12,7 +12,7 @@ WITH gone AS MATERIALIZED (
   INSERT INTO zipmodule.telemetry (run_id, job_id, lease_token, host, series, archive, revision, attempt, outcome,
                                    error_kind, error, published_at, claimed_at, total_seconds)
   SELECT lease_run, job_id, lease_token, lease_host, series, archive, lease_revision, lease_attempt, 'lost', 'lease_lost',
-         format('%s stopped without ending this attempt; its lease ran to %s', lease_by, lease_until),
+         format('a run on host %s stopped without ending this attempt; its lease ran to %s', lease_host, lease_until),
          lease_published_at, lease_claimed_at, extract(epoch FROM statement_timestamp() - lease_published_at)
   FROM gone
   ON CONFLICT (job_id, lease_token) DO NOTHING
@@ -29,7 +29,7 @@ SET lease_until = NULL,
              END,
     last_error_kind = CASE WHEN gone.lease_revision > gone.built_revision THEN 'lease_lost' ELSE gone.last_error_kind END,
     last_error = CASE WHEN gone.lease_revision > gone.built_revision
-                      THEN format('the worker %s was lost %s times in a row while it built this', gone.lease_by,
+                      THEN format('the run on host %s was lost %s times in a row while it built this', gone.lease_host,
                                   gone.losses + 1)
                       ELSE gone.last_error END
 FROM gone

@@ -1,6 +1,7 @@
 -- $1 host, null: all. Returns how many jobs are pending, waiting, running and failed, how long the oldest due and the oldest
 -- unbuilt one wait, how many copies are to be delivered and since when the oldest of them, how long ago the host's last run
--- ended well, null if none did, when that was, and whether the host ever ran. One pass over job, without the builds and texts
+-- ended well, null if none did, when that was, how many stores with current builds no run has seen for an hour, and whether the
+-- host ever ran. One pass over job, without the builds and texts
 -- that status shows; `failed` can have no index, because every commit would have to change it.
 WITH good AS MATERIALIZED (
   SELECT finished_at
@@ -28,6 +29,10 @@ SELECT count(*) FILTER (WHERE pending AND NOT leased AND due_at <= statement_tim
         FROM undelivered) AS oldest_delivery_seconds,
        extract(epoch FROM statement_timestamp() - (SELECT finished_at FROM good))::double precision AS success_seconds,
        extract(epoch FROM (SELECT finished_at FROM good))::double precision AS success_at,
+       (SELECT count(*)
+        FROM zipmodule.hosts
+        WHERE seen_at < statement_timestamp() - interval '1 hour' AND builds > 0)
+         AS unseen_stores,
        $1::text IS NULL OR EXISTS (SELECT FROM zipmodule.hosts WHERE host = $1) AS host_known
 FROM (
   SELECT pending, due_at, pending_since, built_revision, wanted_revision, cancelled_revision,

@@ -4,14 +4,14 @@
 WITH target AS (
   SELECT name, required, place FROM unnest($3::text[], $4::boolean[], $6::text[]) AS target(name, required, place)
 ), made AS MATERIALIZED (
-  SELECT build.build_id, build.job_id, build.path, build.bytes, job.series, job.archive, build.deliver
+  SELECT build.build_id, build.job_id, build.bytes, job.series, job.archive, build.deliver
   FROM zipmodule.build
   JOIN zipmodule.job ON job.job_id = build.job_id AND job.build_id = build.build_id
   WHERE build.instance = $2 AND build.retired_at IS NULL AND build.build_id = ANY ($1::text[])
 ), noted AS (
-  INSERT INTO zipmodule.delivery AS delivery (build_id, target, job_id, instance, series, archive, path, bytes, place,
+  INSERT INTO zipmodule.delivery AS delivery (build_id, target, job_id, instance, series, archive, bytes, place,
                                               required, backlog)
-  SELECT build_id, name, job_id, $2, series, archive, path, bytes, place, required, $5::boolean
+  SELECT build_id, name, job_id, $2, series, archive, bytes, place, required, $5::boolean
   FROM made JOIN target ON made.deliver IS NULL OR target.name = ANY (made.deliver)
   -- A build that nothing has changed in stays where it is; one that had been taken away, or whose target is elsewhere now, goes
   -- there.

@@ -3,7 +3,7 @@ SELECT job.job_id, job.lease_token + 1 AS lease_token,
        CASE WHEN job.cancelled_revision = job.wanted_revision THEN job.built_revision
             ELSE job.wanted_revision END AS lease_revision,
        job.series, job.archive, job.files, job.metadata, job.on_missing, job.level, array_to_string(job.deliver, ',') AS deliver, job.claims + 1 AS attempt,
-       job.built_revision, build.build_id, build.path, build.bytes, build.entries, build.fingerprint, build.mtime_ns,
+       job.built_revision, build.build_id, build.bytes, build.entries, build.fingerprint, build.mtime_ns,
        NULL AS elsewhere
 FROM zipmodule.job
 LEFT JOIN zipmodule.build ON build.build_id = job.build_id

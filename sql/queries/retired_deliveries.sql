@@ -1,6 +1,6 @@
 -- $1 instance, $2 target, $3 array of builds that are on their way there, $4 most, $5 grace in seconds. Returns copies to be
 -- removed from there, oldest first.
-SELECT build_id, job_id, series, archive, path, bytes
+SELECT build_id, job_id, series, archive, bytes
 FROM zipmodule.delivery
 WHERE instance = $1
   AND target = $2

@@ -10,11 +10,19 @@ CREATE TABLE zipmodule.schema_migration (
   applied_at timestamptz NOT NULL DEFAULT statement_timestamp()
 );
 
+-- Which database this is. A restored copy has the same id; stores and targets remember it (.zipmodule.store).
+CREATE TABLE zipmodule.identity (
+  only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  database_id text NOT NULL DEFAULT replace(gen_random_uuid()::text, '-', '')
+);
+INSERT INTO zipmodule.identity DEFAULT VALUES;
+
 -- One row per launch of the worker. finished_at stays null where it was killed.
 CREATE TABLE zipmodule.run (
   run_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   host        text NOT NULL,
   instance    text COLLATE "C" NOT NULL,
+  token       text NOT NULL,                        -- the store's marker names it as well
   pid         integer NOT NULL,
   version     text NOT NULL,
   started_at  timestamptz NOT NULL DEFAULT statement_timestamp(),
@@ -102,13 +110,22 @@ CREATE TABLE zipmodule.lane_lease (
 CREATE TABLE zipmodule.lane_lock (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row));
 INSERT INTO zipmodule.lane_lock DEFAULT VALUES;
 
+CREATE TYPE zipmodule.archive_format AS ENUM ('zip');
+
+-- Where a build lies, below a store or a target. No table holds a path: every one follows from an id.
+CREATE FUNCTION zipmodule.build_path(build_id text, format zipmodule.archive_format) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+  SELECT 'builds/' || left(build_id, 2) || '/' || build_id || '.' || format
+$$;
+
 -- One row per immutable file in an archive store.
 CREATE TABLE zipmodule.build (
-  build_id    text COLLATE "C" PRIMARY KEY CHECK (octet_length(build_id) = 32),  -- lowercase hex digits
+  build_id    text COLLATE "C" PRIMARY KEY
+    CHECK (octet_length(build_id) = 32 AND translate(build_id, '0123456789abcdef', '') = ''),
   job_id      bigint NOT NULL,                      -- a commit inserts it while it has the job locked
   instance    text COLLATE "C" NOT NULL,
   revision    bigint NOT NULL,
-  path        text NOT NULL,
+  format      zipmodule.archive_format NOT NULL DEFAULT 'zip',
   bytes       bigint NOT NULL,
   entries     bigint NOT NULL,
   fingerprint text NOT NULL,
@@ -129,7 +146,6 @@ CREATE TABLE zipmodule.delivery (
   instance        text COLLATE "C" NOT NULL,        -- in whose store the build is: who delivers and removes it
   series          text COLLATE "C" NOT NULL,
   archive         text COLLATE "C" NOT NULL,
-  path            text NOT NULL,                    -- below the target as below the store
   bytes           bigint NOT NULL,
   place           text NOT NULL,                    -- where the target was when it was noted; it has not moved since
   required        boolean NOT NULL,                 -- its job is not done before
@@ -235,11 +251,15 @@ CREATE TABLE zipmodule.delivery_telemetry (
 );
 CREATE INDEX delivery_telemetry_finished ON zipmodule.delivery_telemetry USING brin (finished_at) WITH (pages_per_range = 16);
 
--- A host's archive store: what it remembers between runs, and what its newest run says of itself while it lives.
+-- An archive store: what it remembers between runs, and what its newest run says of itself while it lives. Host and path are
+-- where that run found it: another host, or another path, is the same store as long as its marker says so.
 CREATE TABLE zipmodule.instance (
-  instance      text COLLATE "C" PRIMARY KEY,
+  instance      text COLLATE "C" PRIMARY KEY,       -- the id in its marker
   audit_cursor  text NOT NULL DEFAULT '',
+  token         text,                               -- of its newest run
+  sweep_at      timestamptz,                        -- from when on builds that the database does not know are looked for
   host          text,
+  path          text,
   store         text,                               -- which jobs it builds: those of this name, and those of none
   version       text,
   run_id        bigint,
@@ -248,6 +268,15 @@ CREATE TABLE zipmodule.instance (
   listens_until timestamptz,                        -- publishes notify only before this
   targets       text                                -- for which all builds have their deliveries; null: for none
 ) WITH (fillfactor = 50);
+
+-- Where targets are, by the ids in their markers. A local folder is a place of the store that delivers there.
+CREATE TABLE zipmodule.target_place (
+  target    text COLLATE "C" NOT NULL,
+  place     text COLLATE "C" NOT NULL,
+  marker_id text NOT NULL,
+  seen_at   timestamptz NOT NULL DEFAULT statement_timestamp(),
+  PRIMARY KEY (target, place)
+);
 
 -- One attempt as the worker reports it: an element of the arrays that end leases. Its columns' order is that of the text
 -- form which src/queue/item.cpp writes.
@@ -264,7 +293,6 @@ CREATE TYPE zipmodule.attempt AS (
   retryable        boolean,
   retry_after      double precision,
   build_id         text,
-  path             text,
   bytes            bigint,
   entries          bigint,
   fingerprint      text,

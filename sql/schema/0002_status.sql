@@ -4,7 +4,7 @@ SELECT job.*,
        state,
        CASE state WHEN 'running' THEN job.progress WHEN 'done' THEN 1 WHEN 'delivering' THEN 1 ELSE 0 END
          ::double precision AS shown_progress,
-       build.path,
+       zipmodule.build_path(build.build_id, build.format) AS path,
        build.bytes,
        build.entries,
        build.fingerprint

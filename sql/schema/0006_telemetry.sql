@@ -28,6 +28,7 @@ LIMIT 100;
 -- One row per archive store on a host: is it alive, and what does it hold?
 CREATE VIEW zipmodule.hosts AS
 SELECT instance.host,
+       instance.path,
        instance.instance,
        instance.store,
        instance.version,
@@ -69,7 +70,7 @@ SELECT delivery.target,
        delivery.attempts,
        delivery.delivered_at,
        delivery.retired_at,
-       delivery.path,
+       zipmodule.build_path(delivery.build_id, coalesce(build.format, 'zip')) AS path,
        delivery.bytes,
        delivery.last_error_kind,
        delivery.last_error,

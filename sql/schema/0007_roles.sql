@@ -41,10 +41,14 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.build TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.delivery TO zipmodule_worker;
 GRANT SELECT, INSERT ON zipmodule.telemetry, zipmodule.delivery_telemetry TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE ON zipmodule.run, zipmodule.instance TO zipmodule_worker;
+GRANT SELECT, UPDATE ON zipmodule.identity TO zipmodule_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.target_place TO zipmodule_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON zipmodule.lane_lease TO zipmodule_worker;
 GRANT SELECT, UPDATE ON zipmodule.lane_lock TO zipmodule_worker;
 GRANT SELECT, UPDATE ON SEQUENCE zipmodule.served_low, zipmodule.served_normal, zipmodule.served_high TO zipmodule_worker;
 GRANT EXECUTE ON FUNCTION zipmodule.next_turn(text, integer) TO zipmodule_worker;
+-- A view's functions run with the rights of who reads it.
+GRANT EXECUTE ON FUNCTION zipmodule.build_path(text, zipmodule.archive_format) TO zipmodule_worker, zipmodule_operator;
 GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.job_facts, zipmodule.hosts,
   zipmodule.delivery_status
 TO zipmodule_worker;
@@ -53,7 +57,7 @@ GRANT EXECUTE ON FUNCTION zipmodule.status(text, text) TO zipmodule_worker;
 -- job and build: `explain` and `status` tell what the views leave out.
 GRANT SELECT ON zipmodule.schema_migration, zipmodule.job_status, zipmodule.job_facts, zipmodule.publication,
   zipmodule.telemetry, zipmodule.telemetry_daily, zipmodule.telemetry_slowest, zipmodule.run, zipmodule.job,
-  zipmodule.build, zipmodule.hosts, zipmodule.delivery, zipmodule.delivery_status, zipmodule.delivery_telemetry
+  zipmodule.build, zipmodule.hosts, zipmodule.identity, zipmodule.target_place, zipmodule.delivery, zipmodule.delivery_status, zipmodule.delivery_telemetry
 TO zipmodule_operator;
 GRANT EXECUTE ON FUNCTION
   zipmodule.retry(text, text),

@@ -11,9 +11,7 @@
 namespace zipmodule::archive {
 
 struct ExpectedBuild {
-  std::string path;
-  std::uint64_t size_bytes = 0;
-  std::int64_t mtime_ns = 0;
+  StoredFile file;
   std::string fingerprint;
 };
 

@@ -87,6 +87,34 @@ bool known_method(std::uint16_t method) noexcept {
          method == static_cast<std::uint16_t>(zip::Method::deflated);
 }
 
+// A file that was written once more in the second in which the base was made, after it was read, has the base's time and other
+// content. Network file systems have clocks of their own.
+std::int64_t recognised_before(const struct stat& base) noexcept {
+  constexpr std::int64_t k_second = 1'000'000'000;
+  constexpr std::int64_t k_apart_seconds = 2;
+  constexpr std::int64_t k_far = 9'000'000'000;  // years that nanoseconds in 64 bits still hold
+  return (std::clamp<std::int64_t>(base.st_mtim.tv_sec, -k_far, k_far) - k_apart_seconds) * k_second +
+         base.st_mtim.tv_nsec;
+}
+
+// The most that deflate makes of a byte: a match of 258 bytes takes two bits at least (RFC 1951, 3.2.5).
+constexpr std::uint64_t k_deflate_ratio_most = 1'032;
+
+// Whether what the record says leaves an entry that can be copied, as far as that is seen without its data.
+bool may_be_copied(const zip::CentralRecord& record, std::uint64_t central_offset) noexcept {
+  constexpr std::uint16_t k_never = zip::k_flag_encrypted | zip::k_flag_descriptor;
+  if (!known_method(record.method) || (record.flags & k_never) != 0) return false;
+  if (record.compressed_bytes > central_offset || record.offset > central_offset - record.compressed_bytes)
+    return false;
+  if (record.method == static_cast<std::uint16_t>(zip::Method::deflated)) {
+    // Deflate that did not shrink is never ours; its local header could even need zip64 where the size does not say so.
+    return record.compressed_bytes < record.size_bytes &&
+           (record.size_bytes - 1) / k_deflate_ratio_most < record.compressed_bytes;
+  }
+  // Of an entry without data nothing is read again, so its CRC would be believed.
+  return record.compressed_bytes == record.size_bytes && (record.size_bytes > 0 || record.crc == 0);
+}
+
 std::uint64_t hash_of(std::string_view name) noexcept { return std::hash<std::string_view>()(name); }
 
 }  // namespace
@@ -98,14 +126,15 @@ std::optional<VerifyReuse> parse_verify_reuse(std::string_view text) noexcept {
   return std::nullopt;
 }
 
-BaseArchive::BaseArchive(const std::string& path, std::optional<SourceRecord> record, const Plan& plan,
-                         zip::Content& content, VerifyReuse verify)
+BaseArchive::BaseArchive(const std::string& path, std::optional<SourceRecord> record, Plan& plan, zip::Content& content,
+                         VerifyReuse verify)
     : plan_(plan),
       content_(content),
       verify_(verify),
       fd_(open_base(path)),
       file_(zip::open_archive(fd_.get(), path)),
       opened_(status_of(file_)),
+      recognised_before_(recognised_before(opened_)),
       record_(std::move(record)),
       reused_(plan.size()) {
   if (!S_ISREG(opened_.st_mode)) throw Error(ErrorKind::corrupt, fmt::format("{} is not a regular file", path));
@@ -119,7 +148,7 @@ void BaseArchive::load() {
   if (record_ && (record_->build().entries != end.entries || record_->build().size_bytes != file_.size_bytes)) {
     throw Error(ErrorKind::corrupt, fmt::format("{}: what is recorded beside it is of another archive", file_.path));
   }
-  if (end.entries > std::numeric_limits<std::uint32_t>::max()) {
+  if (end.entries >= k_unfit) {
     throw Error(ErrorKind::corrupt, fmt::format("{}: has more entries than can be reused", file_.path));
   }
   identical_ = record_.has_value() && end.entries == plan_.size();
@@ -133,27 +162,34 @@ void BaseArchive::load() {
     throw Error(ErrorKind::corrupt, fmt::format("{}: what is recorded beside it is of another archive", file_.path));
   }
   std::sort(keys_.begin(), keys_.end());
+  if (!record_) forget_repeated_names();
 }
 
-// Keeps what may be copied.
+// Readers differ about which entry of a repeated name counts, so none of them is taken.
+void BaseArchive::forget_repeated_names() {
+  std::size_t kept = 0;
+  for (auto first = keys_.begin(); first != keys_.end();) {
+    const auto next = std::find_if(first, keys_.end(), [&](const Key& key) { return key.hash != first->hash; });
+    if (next - first == 1 && first->known != k_unfit) keys_[kept++] = *first;
+    first = next;
+  }
+  keys_.resize(kept);
+}
+
+// Keeps what may be copied; without a record, the names of all else, too.
 void BaseArchive::note(const zip::CentralRecord& record, std::uint64_t number, std::uint64_t central_offset) {
-  constexpr std::uint16_t k_never = zip::k_flag_encrypted | zip::k_flag_descriptor;
-  if (!known_method(record.method) || (record.flags & k_never) != 0) return;
-  // Deflate that did not shrink is never ours; its local header could even need zip64 where the size does not say so.
-  const bool deflated = record.method == static_cast<std::uint16_t>(zip::Method::deflated);
-  if (deflated ? record.compressed_bytes >= record.size_bytes : record.compressed_bytes != record.size_bytes) return;
-  // Of an entry without data nothing is read again, so its CRC would be believed.
-  if (record.size_bytes == 0 && record.crc != 0) return;
-  if (record.compressed_bytes > central_offset || record.offset > central_offset - record.compressed_bytes) return;
+  const bool fit = may_be_copied(record, central_offset);
+  if (!fit && record_) return;
   std::uint64_t hash = 0;
   if (record_) {
-    const auto identity = record_->at(number);
-    if (!identity) return;
-    hash = identity->inode;
+    const auto version = record_->at(number);
+    if (!version) return;
+    hash = version->file;
   } else {
     hash = hash_of(record.name);
   }
-  keys_.push_back({hash, static_cast<std::uint32_t>(known_.size())});
+  keys_.push_back({hash, fit ? static_cast<std::uint32_t>(known_.size()) : k_unfit});
+  if (!fit) return;
   known_.push_back({record.offset, record.compressed_bytes, record.size_bytes, zip::floor_seconds(record.mtime),
                     record.crc, static_cast<std::uint32_t>(number), static_cast<zip::Method>(record.method),
                     record.flags});
@@ -162,33 +198,34 @@ void BaseArchive::note(const zip::CentralRecord& record, std::uint64_t number, s
 bool BaseArchive::same_as_planned(const zip::CentralRecord& record, std::uint64_t number) {
   const auto index = static_cast<std::size_t>(number);
   const zip::EntryView entry = plan_.at(index);
-  const auto identity = plan_.identity(index);
+  const auto version = plan_.version(index);
   const unsigned mode = entry.directory || entry.executable ? 0755 : 0644;
-  return identity && identity == record_->at(number) && record.name == entry.name &&
-         record.size_bytes == entry.size_bytes && zip::floor_seconds(record.mtime) == zip::floor_seconds(entry.mtime) &&
-         record.mode() == mode;
+  // Of a folder, only what is compared here is archived.
+  const bool same = entry.directory || (version && version == record_->at(number));
+  return same && record.name == entry.name && record.size_bytes == entry.size_bytes &&
+         zip::floor_seconds(record.mtime) == zip::recorded_seconds(entry.mtime) && record.mode() == mode;
 }
 
-bool BaseArchive::matches(const Known& known, std::size_t index, const std::optional<SourceIdentity>& identity) {
+bool BaseArchive::matches(const Known& known, std::size_t index, const std::optional<storage::Version>& version) {
   const zip::EntryView entry = plan_.at(index);
   if (known.size_bytes != entry.size_bytes) return false;
-  if (record_) return record_->at(known.number) == identity;
-  return known.mtime_seconds == zip::floor_seconds(entry.mtime);
+  if (record_) return record_->at(known.number) == version;
+  return known.mtime_seconds == zip::floor_seconds(entry.mtime) && entry.mtime < recognised_before_;
 }
 
 const BaseArchive::Known* BaseArchive::find(std::size_t index) {
   std::uint64_t hash = 0;
-  std::optional<SourceIdentity> identity;
+  std::optional<storage::Version> version;
   if (record_) {
-    identity = plan_.identity(index);
-    if (!identity) return nullptr;
-    hash = identity->inode;
+    version = plan_.version(index);
+    if (!version) return nullptr;
+    hash = version->file;
   } else {
     hash = hash_of(plan_.at(index).name);
   }
   auto key = std::lower_bound(keys_.begin(), keys_.end(), Key{hash, 0});
   for (; key != keys_.end() && key->hash == hash; ++key) {
-    if (matches(known_[key->known], index, identity)) return &known_[key->known];
+    if (matches(known_[key->known], index, version)) return &known_[key->known];
   }
   return nullptr;
 }
@@ -233,8 +270,11 @@ std::optional<BaseArchive::Place> BaseArchive::place_of(const Known& known, cons
   return place;
 }
 
+bool BaseArchive::is_checked_for_windows(const Known& known) noexcept {
+  return known.method == zip::Method::deflated && known.size_bytes <= zip::k_portable_check_bytes;
+}
+
 bool BaseArchive::must_check(std::size_t index, const Known& known, bool foreign) const noexcept {
-  if (known.compressed_bytes == 0) return false;
   if (foreign) return true;
   if (verify_ != VerifyReuse::sample) return verify_ == VerifyReuse::always;
   // Any one in 32, but the same at every run.
@@ -250,9 +290,7 @@ std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
   if (!place) return std::nullopt;
   // Without a record, only the header tells who wrote the data.
   const bool foreign = place->header == Header::other && !record_;
-  if (foreign && known->method == zip::Method::deflated && known->size_bytes > zip::k_portable_check_bytes) {
-    return std::nullopt;
-  }
+  if (foreign && known->method == zip::Method::deflated && !is_checked_for_windows(*known)) return std::nullopt;
   if (entry.size_bytes == 0 && place->header != Header::ours) return std::nullopt;
   zip::RawData raw;
   raw.reader = std::make_unique<RangeReader>(file_, place->data, opened_);
@@ -261,27 +299,29 @@ std::optional<zip::RawData> BaseArchive::raw(std::size_t index) {
   raw.method = known->method;
   raw.header_too = place->header == Header::ours;
   if (must_check(index, *known, foreign)) {
-    raw.check = check_of(*known, entry, place->data, foreign);
-    if (foreign && raw.method == zip::Method::deflated) raw.check_bytes = 2 * known->size_bytes;
+    raw.check = check_of(*known, entry, place->data);
+    if (is_checked_for_windows(*known)) raw.check_bytes = 2 * known->size_bytes;
   }
   reused_[index] = true;
+  if (record_) plan_.note_settled(index);
   return raw;
 }
 
 std::function<void(const std::stop_token&)> BaseArchive::check_of(const Known& known, const zip::EntryView& entry,
-                                                                  std::uint64_t data, bool foreign) const {
+                                                                  std::uint64_t data) const {
   zip::CentralRecord record;
   record.name = std::string(entry.name);
   record.compressed_bytes = known.compressed_bytes;
   record.size_bytes = known.size_bytes;
   record.crc = known.crc;
   record.method = static_cast<std::uint16_t>(known.method);
-  return [this, record = std::move(record), data, foreign](const std::stop_token& stop) {
-    reading_base([&] {
-      zip::verify_data(file_, record, data, stop);
-      if (foreign) zip::require_portable(file_, record, data);
-    });
-  };
+  return
+      [this, record = std::move(record), data, windows = is_checked_for_windows(known)](const std::stop_token& stop) {
+        reading_base([&] {
+          zip::verify_data(file_, record, data, stop);
+          if (windows) zip::require_portable(file_, record, data);
+        });
+      };
 }
 
 std::uint64_t BaseArchive::reused() const noexcept {

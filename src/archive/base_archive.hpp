@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -25,8 +26,9 @@ enum class VerifyReuse { never, sample, always };
 std::optional<VerifyReuse> parse_verify_reuse(std::string_view text) noexcept;
 
 // The content of a plan, where unchanged entries are taken from the base. With a record of its sources, an entry is
-// unchanged when its source's identity is the recorded one, whatever its name was; without, when name, size and
-// modification time (to the second, as archives hold it) are the same.
+// unchanged when its source's version is the recorded one, whatever its name was; without, when name, size and
+// modification time (to the second, as archives hold it) are the same. An entry is not taken where its name occurs twice
+// in a base without a record, nor where its time is before 1970, which archives don't hold.
 //
 // The base is untrusted: its structure is checked when it is opened, the local header of every entry before it is copied,
 // data as VerifyReuse says. Entries that another program wrote are always decoded, and are not taken where Windows could
@@ -36,7 +38,7 @@ class BaseArchive final : public zip::Content {
  public:
   // Throws Error{io, open_files} where it can't be opened, Error{corrupt} where it can't be read, its structure is broken or
   // the record is of another archive.
-  BaseArchive(const std::string& path, std::optional<SourceRecord> record, const Plan& plan, zip::Content& content,
+  BaseArchive(const std::string& path, std::optional<SourceRecord> record, Plan& plan, zip::Content& content,
               VerifyReuse verify);
 
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override { return content_.open(index); }
@@ -68,19 +70,22 @@ class BaseArchive final : public zip::Content {
     zip::Method method = zip::Method::stored;
     std::uint16_t flags = 0;
   };
+  // In place of an index: an entry that can't be copied, whose name counts all the same.
+  static constexpr std::uint32_t k_unfit = std::numeric_limits<std::uint32_t>::max();
   struct Key {
-    std::uint64_t hash = 0;   // of the name, or the inode
-    std::uint32_t known = 0;  // in known_
+    std::uint64_t hash = 0;   // of the name, or Version::file
+    std::uint32_t known = 0;  // in known_, or k_unfit
     bool operator<(const Key& other) const noexcept {
       return hash != other.hash ? hash < other.hash : known < other.known;
     }
   };
 
   void load();
+  void forget_repeated_names();
   void note(const zip::CentralRecord& record, std::uint64_t number, std::uint64_t central_offset);
   bool same_as_planned(const zip::CentralRecord& record, std::uint64_t number);
   const Known* find(std::size_t index);
-  bool matches(const Known& known, std::size_t index, const std::optional<SourceIdentity>& identity);
+  bool matches(const Known& known, std::size_t index, const std::optional<storage::Version>& version);
   // Whose local header it is: the one that the writer would make for this entry at that place, the same made longer so that
   // the data is aligned, or any other that agrees with the central directory.
   enum class Header { ours, ours_aligned, other };
@@ -91,15 +96,18 @@ class BaseArchive final : public zip::Content {
   bool has_header(std::uint64_t offset, const std::vector<std::byte>& expected) const;
   std::optional<Place> place_of(const Known& known, const zip::EntryView& entry) const;
   std::function<void(const std::stop_token&)> check_of(const Known& known, const zip::EntryView& entry,
-                                                       std::uint64_t data, bool foreign) const;
+                                                       std::uint64_t data) const;
+  static bool is_checked_for_windows(const Known& known) noexcept;
   bool must_check(std::size_t index, const Known& known, bool foreign) const noexcept;
 
-  const Plan& plan_;
+  Plan& plan_;
   zip::Content& content_;
   const VerifyReuse verify_;
   Fd fd_;
   zip::ArchiveFile file_;
   struct stat opened_ {};  // as the file was before anything of it was read
+  // Without a record: sources of an older mtime alone, in ns, are recognised by their size and time.
+  std::int64_t recognised_before_ = 0;
   std::optional<SourceRecord> record_;
   std::vector<Known> known_;
   std::vector<Key> keys_;  // sorted

@@ -1,12 +1,15 @@
 #include "archive/builder.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
@@ -16,29 +19,36 @@
 #include "zip/verify.hpp"
 
 namespace zipmodule::archive {
-namespace {
-
-std::int64_t now_ns() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+std::unique_ptr<Plan> Builder::plan(const BuildRequest& request, const std::stop_token& stop) const {
+  return make_plan_after(request, open_record(request), stop);
 }
 
-}  // namespace
-
-std::unique_ptr<Plan> Builder::plan(const BuildRequest& request, const std::stop_token& stop) const {
+std::unique_ptr<Plan> Builder::make_plan_after(const BuildRequest& request, const std::optional<SourceRecord>& record,
+                                               const std::stop_token& stop) const {
   PlanOptions options = options_.plan;
   options.skip_missing = request.skip_missing;
+  options.recorded = true;
+  if (record) options.mounted_before = record->mounts();
   return make_plan(request.files_json, roots_, options, stop);
 }
 
-std::unique_ptr<BaseArchive> Builder::open_older(const BuildRequest& request, const Plan& plan_made,
-                                                 zip::Content& content) const {
-  if (!request.older) return nullptr;
-  const std::string path = store_.absolute(request.older->path);
+// What is known of the older build's sources, nullopt where nothing is.
+std::optional<SourceRecord> Builder::open_record(const BuildRequest& request) const {
+  if (!request.older) return std::nullopt;
   try {
-    auto record = SourceRecord::open(store_.record_path(request.older->path));
-    if (!record || record->build().level != request.level) return nullptr;
-    return std::make_unique<BaseArchive>(path, std::move(record), plan_made, content, options_.verify_reuse);
+    return SourceRecord::open(store_.record_path(request.older->build_id));
+  } catch (const Error& error) {
+    log::warn("{}: nothing is reused: {}", request.label, error.what());
+    return std::nullopt;
+  }
+}
+
+std::unique_ptr<BaseArchive> Builder::open_older(const BuildRequest& request, std::optional<SourceRecord> record,
+                                                 Plan& plan_made) const {
+  if (!record || record->build().level != request.level) return nullptr;
+  try {
+    return std::make_unique<BaseArchive>(store_.absolute(request.older->build_id), std::move(record), plan_made,
+                                         plan_made, options_.verify_reuse);
   } catch (const Error& error) {
     log::warn("{}: nothing is reused: {}", request.label, error.what());
     return nullptr;
@@ -63,10 +73,34 @@ bool unchanged(const BaseArchive* older, bool align) {
 // With VerifyReuse::always nothing is taken over unread, not even the whole.
 bool Builder::is_sound(const BuildRequest& request, const BaseArchive& older, const std::stop_token& stop) const {
   if (options_.verify_reuse != VerifyReuse::always) return true;
-  const auto report = zip::verify_archive(older.file(), resources_.pool, stop);
-  if (report.ok()) return true;
-  log::warn("{}: nothing is reused: {}", request.label, report.problems.front());
+  std::string problem;
+  try {
+    const auto report = zip::verify_archive(older.file(), resources_.pool, stop);
+    if (report.ok()) return true;
+    problem = fmt::format("{}: {}", older.file().path, report.findings.front().text);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::io) throw;
+    problem = error.what();
+  }
+  log::warn("{}: nothing is reused: {}", request.label, problem);
   return false;
+}
+
+// A validator that changes without the bytes would cost every reader a download.
+bool Builder::same_bytes(const TemporaryBuild& temporary, const StoredFile& older) const {
+  constexpr std::size_t k_piece_bytes = std::size_t{1} << 20U;
+  struct stat s {};
+  if (::fstat(temporary.fd(), &s) != 0 || static_cast<std::uint64_t>(s.st_size) != older.size_bytes) return false;
+  const Fd fd(::open(store_.absolute(older.build_id).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return false;
+  std::vector<std::byte> ours(k_piece_bytes);
+  std::vector<std::byte> theirs(k_piece_bytes);
+  for (std::uint64_t offset = 0;; offset += k_piece_bytes) {
+    const ssize_t a = pread_full(temporary.fd(), ours, offset);
+    const ssize_t b = pread_full(fd.get(), theirs, offset);
+    if (a < 0 || a != b || std::memcmp(ours.data(), theirs.data(), static_cast<std::size_t>(a)) != 0) return false;
+    if (static_cast<std::size_t>(a) < k_piece_bytes) return true;
+  }
 }
 
 zip::WriteResult Builder::write(const BuildRequest& request, const TemporaryBuild& temporary, Plan& plan_made,
@@ -90,13 +124,14 @@ zip::WriteResult Builder::write(const BuildRequest& request, const TemporaryBuil
 FinishedBuild Builder::try_build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
                                  BuildMeasurements& measured) const {
   const double cpu_before = thread_cpu_seconds();
-  const std::int64_t settled_before = now_ns() - options_.settled_after.count();
   Stopwatch watch;
-  const std::unique_ptr<Plan> plan = this->plan(request, stop);
+  auto record = open_record(request);
+  const std::unique_ptr<Plan> plan = make_plan_after(request, record, stop);
   measured.files = plan->files();
+  measured.files_excluded = plan->files_excluded();
   measured.missing = plan->missing();
   for (const std::string& warning : plan->warnings()) log::info("{}: {}", request.label, warning);
-  auto older = open_older(request, *plan, *plan);
+  auto older = open_older(request, std::move(record), *plan);
   measured.plan_seconds += watch.lap();
 
   TemporaryBuild temporary = store_.create_temporary();
@@ -123,11 +158,17 @@ FinishedBuild Builder::try_build(const BuildRequest& request, const std::stop_to
   finished.entries = plan->size();
   finished.fingerprint = zip::verify_against_plan(zip::open_archive(temporary.fd(), temporary.path()), *plan);
   if (stop.stop_requested()) throw Error(ErrorKind::stopped, "building was stopped");
-  finished.file = temporary.publish([&](const std::string& record_path) {
+  const auto write_record = [&](const std::string& record_path) {
     write_source_record(
         record_path, {request.level, options.align, finished.entries, measured.write.bytes_out, finished.fingerprint},
-        *plan, settled_before);
-  });
+        *plan);
+  };
+  if (request.older && same_bytes(temporary, *request.older)) {
+    write_record(store_.record_path(request.older->build_id));
+    finished.file = *request.older;
+  } else {
+    finished.file = temporary.publish(write_record, request.newer_than_ns);
+  }
   measured.sync_seconds += watch.lap();
   measured.cpu_seconds += measured.write.cpu_seconds + thread_cpu_seconds() - cpu_before;
   return finished;

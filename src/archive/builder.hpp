@@ -6,7 +6,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -29,6 +28,8 @@ struct BuildRequest {
   zip::Level level = zip::Level::balanced;
   bool skip_missing = false;
   std::optional<StoredFile> older{};  // the job's last build, found good: what is unchanged is taken from it
+  // The time of the job's last build, wherever that is: the new one's lies in a later second.
+  std::optional<std::int64_t> newer_than_ns{};
 };
 
 // How far a build is; written by its threads, read by whoever shows it.
@@ -50,6 +51,7 @@ struct BuildMeasurements {
   zip::WriteResult write;
   std::uint64_t files = 0;
   std::uint64_t files_reused = 0;
+  std::uint64_t files_excluded = 0;
   std::vector<std::string> missing;
 };
 
@@ -64,9 +66,6 @@ struct BuilderOptions {
   bool allow_empty = false;
   bool align = true;  // where the store's file system can share blocks
   VerifyReuse verify_reuse = VerifyReuse::sample;
-  // How long before the plan a source must have been changed last to be recognised as unchanged later. Times move in steps
-  // of the kernel's clock tick, at most 10 ms; network file systems and clocks that differ a little get a good deal more.
-  std::chrono::nanoseconds settled_after = std::chrono::seconds(2);
 };
 
 // Thread-safe; everything it refers to must outlive it.
@@ -76,23 +75,27 @@ class Builder {
       : store_(store), roots_(roots), options_(std::move(options)), resources_(resources) {}
 
   // Plans and builds. A source that changes meanwhile is planned and built again, at most twice, before it is an error.
-  // Where nothing changed since request.older, that is returned, and nothing is written; with VerifyReuse::always it is read
+  // Where nothing changed since request.older, or the same bytes came out, that is returned and keeps its time; with VerifyReuse::always it is read
   // and every entry decoded before. An older build that turns out to
   // be damaged is not used, with a warning. Throws what make_plan, write_archive, verify_against_plan and the store throw;
   // nothing is left in the store then.
   FinishedBuild build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
                       BuildMeasurements& measured) const;
 
-  // The plan alone, for a dry run.
+  // The plan alone, for a dry run. Throws what make_plan throws.
   std::unique_ptr<Plan> plan(const BuildRequest& request, const std::stop_token& stop) const;
 
  private:
   FinishedBuild try_build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
                           BuildMeasurements& measured) const;
 
-  std::unique_ptr<BaseArchive> open_older(const BuildRequest& request, const Plan& plan_made,
-                                          zip::Content& content) const;
+  std::optional<SourceRecord> open_record(const BuildRequest& request) const;
+  std::unique_ptr<Plan> make_plan_after(const BuildRequest& request, const std::optional<SourceRecord>& record,
+                                        const std::stop_token& stop) const;
+  std::unique_ptr<BaseArchive> open_older(const BuildRequest& request, std::optional<SourceRecord> record,
+                                          Plan& plan_made) const;
   bool is_sound(const BuildRequest& request, const BaseArchive& older, const std::stop_token& stop) const;
+  bool same_bytes(const TemporaryBuild& temporary, const StoredFile& older) const;
   zip::WriteResult write(const BuildRequest& request, const TemporaryBuild& temporary, Plan& plan_made,
                          std::unique_ptr<BaseArchive> older, const zip::WriteOptions& options,
                          const std::stop_token& stop, BuildMeasurements& measured) const;

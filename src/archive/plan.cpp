@@ -1,6 +1,7 @@
 #include "archive/plan.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -13,6 +14,11 @@ namespace zipmodule::archive {
 namespace {
 
 constexpr std::size_t k_warnings_most = 1'000;
+// Missing sources that an error names. Telemetry keeps 4,000 characters of it.
+constexpr std::size_t k_missing_named_most = 20;
+constexpr std::size_t k_missing_bytes_most = 3'000;
+// Names of a folder that are looked through for one that looks like a missing one.
+constexpr std::size_t k_siblings_most = 100'000;
 // Elements that are looked up at a time: some for each session with another host.
 constexpr std::size_t k_awaited_most = 64;
 constexpr std::uint16_t k_generated_root = std::numeric_limits<std::uint16_t>::max();
@@ -34,6 +40,11 @@ std::string_view without_slash(std::string_view name, bool directory) noexcept {
   return directory ? name.substr(0, name.size() - 1) : name;
 }
 
+// Whether the path is that of the folder, or leads into it.
+bool contains(const std::string& folder, const std::string& path) {
+  return folder.empty() || path == folder || (path.starts_with(folder) && path[folder.size()] == '/');
+}
+
 // How many bytes both end with.
 std::size_t common_end(std::string_view a, std::string_view b) noexcept {
   const auto [end_a, end_b] = std::mismatch(a.rbegin(), a.rend(), b.rbegin(), b.rend());
@@ -42,11 +53,21 @@ std::size_t common_end(std::string_view a, std::string_view b) noexcept {
 
 class FileReader final : public zip::EntryReader {
  public:
-  explicit FileReader(std::unique_ptr<storage::File> file) : file_(std::move(file)) {}
+  FileReader(std::unique_ptr<storage::File> file, std::uint64_t size_bytes)
+      : file_(std::move(file)), size_bytes_(size_bytes) {}
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
     return file_->read_at(offset, buffer);
   }
-  void require_unchanged() override { file_->require_unchanged(); }
+  // The end of a file is where reading ends: of some that a system makes up (/proc) the size is no more than a word.
+  void require_unchanged() override {
+    std::byte next{};
+    const bool goes_on = file_->read_at(size_bytes_, std::span(&next, 1)) != 0;
+    file_->require_unchanged();
+    if (!goes_on) return;
+    throw Error(ErrorKind::source_unreadable,
+                fmt::format("source {} has more bytes than the {} that its size says", file_->name(), size_bytes_),
+                "copy what it holds into a plain file, and publish that");
+  }
   std::optional<zip::FileRange> file_range() const override {
     if (file_->fd() < 0) return std::nullopt;
     return zip::FileRange{file_->fd(), 0, file_->name()};
@@ -55,6 +76,7 @@ class FileReader final : public zip::EntryReader {
 
  private:
   const std::unique_ptr<storage::File> file_;
+  const std::uint64_t size_bytes_;
 };
 
 class TextReader final : public zip::EntryReader {
@@ -87,11 +109,10 @@ std::string Plan::source_path(const Entry& entry) const {
   return path.append(text_.at(origin.prefix_at, origin.prefix_bytes)).append(rest);
 }
 
-std::optional<SourceIdentity> Plan::identity(std::size_t index) const {
+std::optional<storage::Version> Plan::version(std::size_t index) const {
   const Entry& entry = entries_[index];
-  const Origin& origin = origins_[entry.origin];
-  if (origin.root == k_generated_root) return std::nullopt;
-  return SourceIdentity{origin.device, entry.inode, entry.size_bytes, entry.mtime_ns, entry.ctime_ns};
+  if (origins_[entry.origin].root == k_generated_root) return std::nullopt;
+  return entry.version;
 }
 
 std::string Plan::source_name(std::size_t index) const {
@@ -101,20 +122,29 @@ std::string Plan::source_name(std::size_t index) const {
   return fmt::format("{}:{}", roots_[root]->name(), source_path(entry));
 }
 
+std::vector<MountPoint> Plan::mounts() const {
+  std::vector<MountPoint> result;
+  for (const auto& root : roots_) {
+    for (const std::string& path : root->mounts()) result.push_back({root->name(), path});
+  }
+  return result;
+}
+
 std::unique_ptr<zip::EntryReader> Plan::open(std::size_t index) {
-  const Entry& entry = entries_[index];
+  Entry& entry = entries_[index];
   const std::uint16_t root = origins_[entry.origin].root;
   if (root == k_generated_root) return std::make_unique<TextReader>(generated_);
   auto file = open_file(entry);
+  entry.settled = recorded_ && file->settled();
   if (entry.size_bytes <= SourceReadAhead::k_bytes_most) read_ahead_.opened(index, *file, size());
-  return std::make_unique<FileReader>(std::move(file));
+  return std::make_unique<FileReader>(std::move(file), entry.size_bytes);
 }
 
 std::unique_ptr<storage::File> Plan::open_file(const Entry& entry) const {
   const Origin& origin = origins_[entry.origin];
   return roots_[origin.root]->open(source_path(entry),
-                                   {storage::FileType::regular, entry.executable, entry.size_bytes, entry.mtime_ns,
-                                    entry.ctime_ns, entry.inode, origin.device},
+                                   {storage::FileType::regular, entry.executable, entry.listed_settled,
+                                    entry.size_bytes, entry.mtime_ns, entry.version},
                                    stop_);
 }
 
@@ -144,12 +174,14 @@ class Planner {
       : roots_(roots),
         options_(options),
         stop_(stop),
-        names_(options.on_duplicate),
-        plan_(std::make_unique<Plan>(stop)) {}
+        names_(options.on_duplicate, options.portable_names),
+        mounted_before_(options.mounted_before),
+        plan_(std::make_unique<Plan>(stop, options.recorded)) {}
 
   void add(Listed listed);
   std::unique_ptr<Plan> finish() {
     while (!awaited_.empty()) place_next();
+    if (first_missing_) throw missing_error();
     if (!plan_->missing_.empty()) add_missing_list();
     return std::move(plan_);
   }
@@ -160,21 +192,26 @@ class Planner {
   // An element whose source is being looked up: on another host, several at a time.
   struct Awaited {
     Listed listed;
+    std::uint16_t root = 0;
     std::future<storage::FileStatus> status;
   };
 
   void place_next();
+  void require_mounted(std::uint16_t root, const std::string& path);
   void resolve(Listed& listed) const;
   std::uint16_t root_index(const Listed& listed);
-  std::uint32_t origin_index(std::string_view bare_name, std::string_view source, std::uint16_t root,
-                             std::uint64_t device);
+  std::uint32_t origin_index(std::string_view bare_name, std::string_view source, std::uint16_t root);
   void add_folder(const Listed& listed, std::uint16_t root, const storage::FileStatus& status);
   void add_entry(std::string name, std::string_view source, std::uint16_t root, const storage::FileStatus& status);
+  void note_name(const std::string& name, const std::string& wanted, const zip::NameSet::Result& unique);
   void append(std::string_view name, std::string_view source, std::uint16_t root, const storage::FileStatus& status);
   void add_missing_list();
   void require_room() const;
-  void note_missing(const Error& error, std::string_view source);
+  void note_missing(const Error& error, std::string source, const Listed* listed = nullptr);
+  std::string likeness(const Listed& listed) const;
+  Error missing_error() const;
   void warn(std::string text) {
+    ++plan_->warned_;
     if (plan_->warnings_.size() < k_warnings_most) plan_->warnings_.push_back(std::move(text));
   }
 
@@ -182,8 +219,16 @@ class Planner {
   const PlanOptions& options_;
   const std::stop_token& stop_;
   zip::NameSet names_;
+  std::map<std::string, std::uint16_t, std::less<>> root_indexes_;  // in plan_->roots_, by name
+  std::vector<MountPoint> mounted_before_;                          // that have not been looked at
   std::deque<Awaited> awaited_;
   std::uint64_t listed_ = 0;  // elements of the list
+  // What is missing where that is an error. All of the list is looked at before it is thrown: it names more than the first.
+  std::optional<Error> first_missing_;
+  std::string likeness_;  // the hint for the first of them that has one
+  std::vector<std::string> missing_named_;
+  std::size_t missing_bytes_ = 0;  // of these names
+  std::uint64_t missing_ = 0;
   std::unique_ptr<Plan> plan_;
 };
 
@@ -198,6 +243,7 @@ class Planner::FolderVisitor final : public storage::Visitor {
   void problem(const std::string& path, const Error& error) override {
     planner_.note_missing(error, fmt::format("{}:{}", planner_.plan_->roots_[root_]->name(), join(base_, path)));
   }
+  void left_out(std::uint64_t names) override { planner_.plan_->files_excluded_ += names; }
 
  private:
   Planner& planner_;
@@ -207,25 +253,38 @@ class Planner::FolderVisitor final : public storage::Visitor {
 };
 
 std::uint16_t Planner::root_index(const Listed& listed) {
+  const auto known = root_indexes_.find(listed.root);
+  if (known != root_indexes_.end()) return known->second;
   const auto found = roots_.find(listed.root);
   if (found == roots_.end()) {
     throw Error(ErrorKind::config,
                 fmt::format("content root '{}' is not configured on host {}", listed.root, options_.host),
                 fmt::format("add content.roots.{} there, or publish from another root", listed.root));
   }
-  const storage::Root* root = found->second.get();
-  auto& used = plan_->roots_;
-  const auto known = std::find(used.begin(), used.end(), root);
-  const auto index = static_cast<std::uint16_t>(known - used.begin());
-  if (known == used.end()) used.push_back(root);
+  const auto index = static_cast<std::uint16_t>(plan_->roots_.size());
+  plan_->roots_.push_back(found->second.for_attempt(stop_));
+  root_indexes_.emplace(listed.root, index);
+  // A marker says more about a root than what it was mounted on.
+  if (found->second.has_marker()) std::erase(mounted_before_, MountPoint{listed.root, ""});
   return index;
+}
+
+// Of the mount points that a source lies in, or that lie in it.
+void Planner::require_mounted(std::uint16_t root, const std::string& path) {
+  const storage::Root& its_root = *plan_->roots_[root];
+  std::erase_if(mounted_before_, [&](const MountPoint& mount) {
+    const bool in_it = contains(mount.path, path);
+    if (mount.root != its_root.name() || (!in_it && !contains(path, mount.path))) return false;
+    its_root.require_mounted(mount.path, in_it);
+    return true;
+  });
 }
 
 // What a URL names, below the root that covers it; of several, the one that is nearest.
 void Planner::resolve(Listed& listed) const {
   std::optional<std::string> nearest;
   for (const auto& [name, root] : roots_) {
-    auto path = root->path_of(listed.url);
+    auto path = root.path_of(listed.url);
     if (!path || (nearest && nearest->size() <= path->size())) continue;
     listed.root = name;
     nearest = std::move(path);
@@ -241,9 +300,10 @@ void Planner::resolve(Listed& listed) const {
 void Planner::add(Listed listed) {
   if (!listed.url.empty()) resolve(listed);
   Awaited next;
+  next.root = root_index(listed);
+  if (!mounted_before_.empty()) require_mounted(next.root, listed.path);
+  next.status = plan_->roots_[next.root]->look_up(listed.path, stop_);
   next.listed = std::move(listed);
-  const auto root = roots_.find(next.listed.root);
-  if (root != roots_.end()) next.status = root->second->look_up(next.listed.path, stop_);
   awaited_.push_back(std::move(next));
   if (awaited_.size() > k_awaited_most) place_next();
 }
@@ -254,12 +314,12 @@ void Planner::place_next() {
   if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "planning was stopped");
   ++listed_;
   const Listed& listed = next.listed;
-  const std::uint16_t root = root_index(listed);
+  const std::uint16_t root = next.root;
   storage::FileStatus status;
   try {
     status = next.status.get();
   } catch (const Error& error) {
-    note_missing(error, fmt::format("{}:{}", listed.root, listed.path));
+    note_missing(error, fmt::format("{}:{}", listed.root, listed.path), &listed);
     return;
   }
   if (status.type == storage::FileType::directory) {
@@ -284,6 +344,7 @@ void Planner::add_folder(const Listed& listed, std::uint16_t root, const storage
   limits.max_depth = options_.max_depth;
   // Every name becomes an entry or is missing, but for the excluded file.
   limits.max_names = options_.max_entries + (options_.excluded ? 1 : 0);
+  limits.exclude = options_.exclude.get();
   FolderVisitor visitor(*this, root, listed.path, std::move(prefix));
   plan_->roots_[root]->walk(listed.path, limits, stop_, visitor);
 }
@@ -291,27 +352,31 @@ void Planner::add_folder(const Listed& listed, std::uint16_t root, const storage
 void Planner::add_entry(std::string name, std::string_view source, std::uint16_t root,
                         const storage::FileStatus& status) {
   const bool directory = status.type == storage::FileType::directory;
-  if (options_.excluded == std::pair(status.device, status.inode)) return;
+  if (options_.excluded == status.version.file) return;
   if (directory) name += '/';
-  if (const auto problem = zip::name_problem(name)) {
+  const std::string wanted = options_.portable_names ? zip::portable_name(name) : std::string();
+  if (const auto problem = zip::name_problem(options_.portable_names ? wanted : name)) {
     throw Error(ErrorKind::source_name,
                 fmt::format("source {}:{}: its name in the archive {}", plan_->roots_[root]->name(), source, *problem),
                 "rename it, or publish it under another name");
   }
-  if (options_.portable_names) {
-    std::string portable = zip::portable_name(name);
-    if (portable != name) warn(fmt::format("'{}' is archived as '{}', which Windows can create", name, portable));
-    name = std::move(portable);
-  } else if (const auto problem = zip::windows_problem(name)) {
-    warn(fmt::format("'{}' {}: Windows can't create it (zip.portable_names would replace it)", name, *problem));
-  }
-  if (name.size() > zip::k_name_bytes_warn)
-    warn(fmt::format("'{}' has {} bytes: too long for Windows", name, name.size()));
   const auto unique = names_.add(name);
   if (unique.repeated) return;
-  if (unique.renamed) warn(fmt::format("'{}' is there already: archived as '{}'", name, unique.name));
+  note_name(name, wanted, unique);
   require_room();
   append(unique.name, source, root, status);
+}
+
+// What its reader will find odd about a name. `wanted`: the name made portable.
+void Planner::note_name(const std::string& name, const std::string& wanted, const zip::NameSet::Result& unique) {
+  if (unique.renamed && unique.name == wanted)
+    warn(fmt::format("'{}' is archived as '{}', which Windows can create", name, unique.name));
+  else if (unique.renamed)
+    warn(fmt::format("'{}' is there already: archived as '{}'", name, unique.name));
+  if (const auto problem = options_.portable_names ? std::nullopt : zip::windows_problem(name))
+    warn(fmt::format("'{}' {}: Windows can't create it (zip.portable_names would replace it)", name, *problem));
+  if (unique.name.size() > zip::k_name_bytes_warn)
+    warn(fmt::format("'{}' has {} bytes: too long for Windows", unique.name, unique.name.size()));
 }
 
 void Planner::require_room() const {
@@ -321,13 +386,12 @@ void Planner::require_room() const {
   }
 }
 
-std::uint32_t Planner::origin_index(std::string_view bare_name, std::string_view source, std::uint16_t root,
-                                    std::uint64_t device) {
+std::uint32_t Planner::origin_index(std::string_view bare_name, std::string_view source, std::uint16_t root) {
   Plan& plan = *plan_;
   const std::size_t shared = common_end(bare_name, source);
   const std::string_view prefix = source.substr(0, source.size() - shared);
   Plan::Origin origin{0, static_cast<std::uint32_t>(prefix.size()),
-                      static_cast<std::uint32_t>(bare_name.size() - shared), root, device};
+                      static_cast<std::uint32_t>(bare_name.size() - shared), root};
   // Most often it is that of the entry before; the second to the last is, where a single entry was renamed.
   constexpr std::size_t k_looked_at = 2;
   const std::size_t known = plan.origins_.size();
@@ -347,15 +411,16 @@ void Planner::append(std::string_view name, std::string_view source, std::uint16
   Plan& plan = *plan_;
   const bool directory = status.type == storage::FileType::directory;
   Plan::Entry entry;
-  entry.origin = origin_index(without_slash(name, directory), source, root, status.device);
+  entry.origin = origin_index(without_slash(name, directory), source, root);
   entry.name_at = plan.text_.add(name);
   entry.name_bytes = static_cast<std::uint16_t>(name.size());
   entry.size_bytes = directory ? 0 : status.size_bytes;
   entry.mtime_ns = status.mtime_ns;
-  entry.ctime_ns = status.ctime_ns;
-  entry.inode = status.inode;
+  entry.version = status.version;
   entry.directory = directory;
   entry.executable = !directory && status.executable;
+  entry.listed_settled = status.settled;
+  entry.settled = directory;  // nothing but its time is archived
   plan.entries_.push_back(entry);
   plan.content_bytes_ += entry.size_bytes;
   if (!directory) ++plan.files_;
@@ -365,10 +430,55 @@ void Planner::append(std::string_view name, std::string_view source, std::uint16
   }
 }
 
-void Planner::note_missing(const Error& error, std::string_view source) {
-  if (error.kind() != ErrorKind::source_missing || !options_.skip_missing) throw error;
-  require_room();
-  plan_->missing_.emplace_back(source);
+// `listed`: the element of the list that is missing itself.
+void Planner::note_missing(const Error& error, std::string source, const Listed* listed) {
+  if (error.kind() != ErrorKind::source_missing) throw error;
+  if (options_.skip_missing) {
+    require_room();
+    plan_->missing_.push_back(std::move(source));
+    return;
+  }
+  ++missing_;
+  if (!first_missing_) first_missing_ = error;
+  const bool too_long = !missing_named_.empty() && missing_bytes_ + source.size() > k_missing_bytes_most;
+  if (too_long || missing_named_.size() == k_missing_named_most) return;
+  if (likeness_.empty() && listed != nullptr) likeness_ = likeness(*listed);
+  missing_bytes_ += source.size();
+  missing_named_.push_back(std::move(source));
+}
+
+Error Planner::missing_error() const {
+  const std::string& hint = likeness_.empty() ? first_missing_->hint() : likeness_;
+  if (missing_ == 1) return {ErrorKind::source_missing, first_missing_->what(), hint};
+  const std::uint64_t more = missing_ - missing_named_.size();
+  return {ErrorKind::source_missing,
+          fmt::format("{} sources are missing: {}{}", missing_, fmt::join(missing_named_, ", "),
+                      more > 0 ? fmt::format(" and {} more", more) : ""),
+          hint};
+}
+
+// A hint where something is there whose path differs in Unicode form or case only, which nobody can see; else empty.
+std::string Planner::likeness(const Listed& listed) const {
+  const storage::Root& root = *plan_->roots_[root_indexes_.find(listed.root)->second];
+  std::string found;
+  for (std::string_view rest = listed.path; !rest.empty();) {
+    const auto slash = rest.find('/');
+    const std::string_view component = rest.substr(0, slash);
+    rest = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+    const std::vector<std::string> names = root.names(found, k_siblings_most);
+    if (std::find(names.begin(), names.end(), component) == names.end()) {
+      const auto like = std::find_if(names.begin(), names.end(),
+                                     [&](const std::string& name) { return zip::same_to_people(name, component); });
+      if (like == names.end()) return {};
+      found = join(found, *like);
+    } else {
+      found = join(found, component);
+    }
+  }
+  if (found == listed.path) return {};  // it came meanwhile
+  return fmt::format(
+      "'{}' is there, whose name differs in case or Unicode form (NFC, NFD) only: publish it as it is there",
+      root.full_name(found));
 }
 
 void Planner::add_missing_list() {

@@ -22,6 +22,7 @@ struct StandaloneRequest {
   VerifyReuse verify_reuse = VerifyReuse::sample;
   bool align = true;  // where the file system can share blocks
   bool sync = false;
+  std::vector<std::string> exclude;  // as zip.exclude; archives that are being written are left out in any case
   PlanOptions plan;
 };
 
@@ -31,11 +32,15 @@ struct StandaloneResult {
   std::uint64_t entries_reused = 0;
   std::string fingerprint;
   std::string base_problem;  // why the base was not used, where it was not
-  std::vector<std::string> warnings;
+  std::uint64_t files_excluded = 0;
+  std::vector<std::string> warnings;  // as the plan's
+  std::uint64_t warned = 0;
 };
 
-// Writes a temporary file beside the output and renames it when it is whole and verified; an existing output is replaced
-// then, and left alone on any error. Throws what make_plan and write_archive throw.
+// Writes a hidden file beside the output and renames it when it is whole and verified; an existing output is replaced then, and
+// left alone on any error. Of a symlink, what it leads to is the output. What killed ones left in its folder is removed first.
+// The output's mtime is when this began, so that a base never passes for newer than what was written since. Throws
+// Error{usage} where the output is no regular file, and what make_plan and write_archive throw.
 StandaloneResult write_standalone(const StandaloneRequest& request, const zip::Resources& resources,
                                   const std::stop_token& stop, BuildProgress& progress);
 

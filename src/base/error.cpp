@@ -18,6 +18,7 @@ constexpr auto k_traits = std::to_array<ErrorTraits>({
     {ErrorKind::database_setup, "database_setup", 78, false, false},
     {ErrorKind::schema_version, "schema_version", 78, false, false},
     {ErrorKind::lock_held, "lock_held", 75, true, false},
+    {ErrorKind::root_away, "root_away", 1, true, false},
     {ErrorKind::source_missing, "source_missing", 1, true, true},
     {ErrorKind::source_unreadable, "source_unreadable", 1, true, true},
     {ErrorKind::source_type, "source_type", 1, false, true},
@@ -38,6 +39,7 @@ constexpr auto k_traits = std::to_array<ErrorTraits>({
     {ErrorKind::store_unwritable, "store_unwritable", 73, true, false},
     {ErrorKind::io, "io", 74, true, true},
     {ErrorKind::open_files, "open_files", 74, true, false},
+    {ErrorKind::threads, "threads", 74, true, false},
     {ErrorKind::verify, "verify", 74, true, true},
     {ErrorKind::corrupt, "corrupt", 1, false, true},
     {ErrorKind::lease_lost, "lease_lost", 1, true, false},
@@ -85,9 +87,17 @@ Error store_error(int error_number, const std::string& doing) {
     case EDQUOT:
       return {ErrorKind::disk_full, message, "free space in the archive store, or raise archives.min_free"};
     case EROFS:
+      return {
+          ErrorKind::store_unwritable, message,
+          "the file system is mounted read-only, or the systemd unit makes it so: remount it, or name the folder in "
+          "ReadWritePaths="};
     case EACCES:
     case EPERM:
       return {ErrorKind::store_unwritable, message, "make archives.root writable for the user that runs zipmodule"};
+    case EFBIG:
+      return {ErrorKind::io, message,
+              "raise the limit of file sizes (ulimit -f, systemd's LimitFSIZE), or use a file system that holds such "
+              "files"};
     default:
       return {ErrorKind::io, message};
   }

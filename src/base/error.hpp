@@ -18,13 +18,14 @@ enum class ErrorKind {
   database_setup,      // reached, but login, schema or rights are wrong
   schema_version,      // the schema is not the one this binary knows
   lock_held,           // another run holds the lock
+  root_away,           // a content root, or a disk below it, is not there now
   source_missing,      // a listed source does not exist
   source_unreadable,   // it exists and may not be read
   source_type,         // neither a regular file nor a directory
   source_outside,      // it leads out of its content root
   source_changed,      // it changed while it was read
   source_unreachable,  // its host does not answer
-  source_refused,      // its host, or we, refuse to talk: login, host key
+  source_refused,      // its host, or we, refuse to talk: login, host key, no such bucket
   target_unreachable,  // the host that archives are delivered to does not answer
   target_refused,      // it, or we, refuse to talk
   target_unwritable,   // nothing can be written there
@@ -38,6 +39,7 @@ enum class ErrorKind {
   store_unwritable,    // the store can't be written
   io,                  // reading or writing failed
   open_files,          // this process, or the host, has no descriptor left to open a file with
+  threads,             // this process, its user or its container may start no further thread
   verify,              // what was written is not what was read
   corrupt,             // an archive that breaks the format
   lease_lost,          // the job belongs to another worker now
@@ -85,8 +87,7 @@ std::string errno_text(int error_number);
 std::optional<Error> descriptors_error(int error_number, const std::string& doing);
 
 // The Error for a failed write to the store: ENOSPC, EDQUOT -> disk_full; EROFS, EACCES, EPERM -> store_unwritable;
-// EMFILE,
-// ENFILE -> open_files; all else io. `doing` reads like "write /srv/archives/tmp/x".
+// EMFILE, ENFILE -> open_files; all else io, EFBIG with a hint at the limit of file sizes. `doing` reads like "write /srv/archives/tmp/x".
 Error store_error(int error_number, const std::string& doing);
 
 }  // namespace zipmodule

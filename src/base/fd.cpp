@@ -55,6 +55,19 @@ Fd open_directory(const std::string& path) {
   return fd;
 }
 
+void close_or_throw(Fd fd, const std::string& path) {
+  // After EINTR the descriptor is closed as well (close(2)).
+  if (::close(fd.release()) != 0 && errno != EINTR) throw store_error(errno, "close " + path);
+}
+
+void open_standard_descriptors() noexcept {
+  for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) != -1) continue;
+    // The lowest free one is what open() returns. Without a /dev/null: what can be neither read nor written.
+    if (::open("/dev/null", O_RDWR) < 0) ::open("/", O_PATH);
+  }
+}
+
 void fsync_or_throw(int fd, const std::string& path) {
   while (::fsync(fd) != 0) {
     if (errno != EINTR) throw store_error(errno, "sync " + path);

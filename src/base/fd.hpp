@@ -50,6 +50,13 @@ void raise_descriptor_limit() noexcept;
 // Opens a directory for *at() calls and fsync. Throws Error{io or store_unwritable} naming `path`.
 Fd open_directory(const std::string& path);
 
+// Closes it: network file systems and quotas report then that what was written has no room. Throws the store_error for `path`.
+void close_or_throw(Fd fd, const std::string& path);
+
+// Opens each of the descriptors 0 to 2 that is closed on /dev/null. Or the next file to be opened would be one of them, and get
+// what is printed. To be called before anything is opened.
+void open_standard_descriptors() noexcept;
+
 // fsync by descriptor; throws the store_error for `path`.
 void fsync_or_throw(int fd, const std::string& path);
 

@@ -1,6 +1,7 @@
 // The lock that keeps two runs of one host apart.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -9,7 +10,7 @@
 
 namespace zipmodule {
 
-// Holds flock(LOCK_EX) on a file for as long as it lives. The descriptor is O_CLOEXEC and stays open; the file is never
+// Holds flock(LOCK_EX) on a file, readable by its owner alone, for as long as it lives. The descriptor is O_CLOEXEC and stays open; the file is never
 // unlinked (another process may already have it open). The kernel drops the lock when the process dies, however it dies.
 class FileLock {
  public:
@@ -22,8 +23,11 @@ class FileLock {
   enum class State { absent, free, held };
   static State probe(const std::filesystem::path& path);
 
-  // Who holds it, as noted inside: "pid 123 since 2026-01-02T03:04:05Z"; "an unknown process" where that can't be read.
+  // Who holds it, as noted inside: "pid 123 since 2026-01-02T03:04:05Z". Where the kernel names another process, that one;
+  // "an unknown process" where neither can be read.
   static std::string holder(const std::filesystem::path& path);
+  // How long ago the note inside was written; nullopt where that can't be read.
+  static std::optional<std::chrono::seconds> held_for(const std::filesystem::path& path);
 
  private:
   explicit FileLock(Fd fd) : fd_(std::move(fd)) {}

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "base/fd.hpp"
+#include "base/threads.hpp"
 
 namespace zipmodule {
 namespace {
@@ -54,9 +54,9 @@ class Syncing {
 std::map<std::filesystem::path, Error> sync_folders(const std::set<std::filesystem::path>& folders) {
   Syncing syncing(folders);
   {
-    std::vector<std::jthread> others;
-    const auto threads = std::min(folders.size(), k_at_once);
-    for (std::size_t i = 1; i < threads; ++i) others.emplace_back([&] { syncing.work(); });
+    const std::size_t threads = std::min(folders.size(), k_at_once);
+    const auto others = start_threads("syncing folders", threads > 0 ? threads - 1 : 0,
+                                      [&](const std::stop_token&) { syncing.work(); });
     syncing.work();
   }
   return syncing.take_failed();
@@ -67,17 +67,23 @@ void sync_folders_or_throw(const std::set<std::filesystem::path>& folders) {
   if (!failed.empty()) throw failed.begin()->second;
 }
 
-void make_folder(const std::filesystem::path& folder, std::set<std::filesystem::path>& unsynced) {
-  int error = ::mkdir(folder.c_str(), 0755) == 0 ? 0 : errno;
+void give_folder_access(const std::filesystem::path& folder, const FolderAccess& access) {
+  if (access.group && ::chown(folder.c_str(), static_cast<uid_t>(-1), *access.group) != 0)
+    throw store_error(errno, "change the group of " + folder.string());
+  if (::chmod(folder.c_str(), access.mode) != 0) throw store_error(errno, "chmod " + folder.string());
+}
+
+void make_folder(const std::filesystem::path& folder, const FolderAccess& access,
+                 std::set<std::filesystem::path>& unsynced) {
+  int error = ::mkdir(folder.c_str(), 0700) == 0 ? 0 : errno;
   if (error == ENOENT && folder != folder.root_path()) {
-    make_folder(folder.parent_path(), unsynced);
+    make_folder(folder.parent_path(), access, unsynced);
     // Once more, and no oftener: below a symlink to a disk that is not mounted it fails for ever.
-    error = ::mkdir(folder.c_str(), 0755) == 0 ? 0 : errno;
+    error = ::mkdir(folder.c_str(), 0700) == 0 ? 0 : errno;
   }
   if (error == EEXIST) return;
   if (error != 0) throw store_error(error, "create folder " + folder.string());
-  // The web server reads it whatever cron's umask is.
-  if (::chmod(folder.c_str(), 0755) != 0) throw store_error(errno, "chmod " + folder.string());
+  give_folder_access(folder, access);
   unsynced.insert(folder.parent_path());
 }
 

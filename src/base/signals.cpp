@@ -21,15 +21,22 @@ sigset_t stop_signals() noexcept {
 SignalStop::SignalStop() {
   const sigset_t set = stop_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  waiter_ = std::jthread([this](const std::stop_token& ending) {
-    const sigset_t waited = stop_signals();
-    int signal = 0;
-    while (sigwait(&waited, &signal) == 0) {
-      if (ending.stop_requested()) return;
-      if (source_.stop_requested()) ::_exit(128 + signal);
-      source_.request_stop();
-    }
-  });
+  try {
+    waiter_ = start_thread("signals", [this](const std::stop_token& ending) { wait(ending); });
+  } catch (...) {
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+    throw;
+  }
+}
+
+void SignalStop::wait(const std::stop_token& ending) {
+  const sigset_t waited = stop_signals();
+  int signal = 0;
+  while (sigwait(&waited, &signal) == 0) {
+    if (ending.stop_requested()) return;
+    if (source_.stop_requested()) ::_exit(128 + signal);
+    source_.request_stop();
+  }
 }
 
 SignalStop::~SignalStop() {

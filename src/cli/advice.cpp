@@ -17,6 +17,10 @@ struct Advice {
 constexpr auto k_advice = std::to_array<Advice>({
     {ErrorKind::config, "The configuration of the worker's host lacks what this job needs: mend it there, then retry."},
     {ErrorKind::database, "The database was not reachable. Nothing is wrong with the job; it is tried again."},
+    {ErrorKind::root_away,
+     "A content root, or a disk below it, is not there: mount it (`zipmodule check`). Nothing is wrong with the job; "
+     "it "
+     "is tried every minute."},
     {ErrorKind::source_missing,
      "Put the file back, or publish the archive without it, or with --option on_missing=skip to leave out what is "
      "gone."},
@@ -29,23 +33,24 @@ constexpr auto k_advice = std::to_array<Advice>({
      "archive "
      "without it."},
     {ErrorKind::source_outside,
-     "A symlink leads out of the content root. Put the file itself there, or name its folder as a root of its own."},
+     "A symlink or a redirect leads out of the content root. Put the file itself there, or name its folder as a root "
+     "of "
+     "its own; a redirect may be allowed by the root's 'redirects'."},
     {ErrorKind::source_changed, "It was written to while it was read. Publish again when whatever writes it is done."},
     {ErrorKind::source_unreachable,
      "The host that has the content did not answer: look whether it is up (`zipmodule check`). Nothing is wrong with "
      "the "
      "job; it is tried again."},
     {ErrorKind::source_refused,
-     "The host that has the content refused the login, or its key or certificate is not trusted: the message tells "
-     "which. Mend that (`zipmodule check`), then retry, or wait five minutes."},
+     "The host that has the content refused the login, its key or certificate is not trusted, or the bucket does not "
+     "exist: the message says which. Mend that (`zipmodule check`), then retry, or wait five minutes."},
     {ErrorKind::target_unreachable,
      "The place it is delivered to did not answer: look whether it is up (`zipmodule check`). Nothing is wrong with "
      "the "
      "archive; it is tried every minute."},
     {ErrorKind::target_refused,
-     "The place it is delivered to refused the login, or its key or certificate is not trusted: the message tells "
-     "which. "
-     "Mend that (`zipmodule check`), then retry, or wait five minutes."},
+     "The place it is delivered to refused the login, its key or certificate is not trusted, or the bucket does not "
+     "exist: the message says which. Mend that (`zipmodule check`), then retry, or wait five minutes."},
     {ErrorKind::target_unwritable,
      "The place it is delivered to can't be written: look at its space and rights (`zipmodule check`). It is tried "
      "every "
@@ -65,6 +70,9 @@ constexpr auto k_advice = std::to_array<Advice>({
      "The worker had no file descriptor left: raise its limit of open files (systemd: LimitNOFILE). Nothing is wrong "
      "with "
      "the job; it is tried again."},
+    {ErrorKind::threads,
+     "The worker could start no further thread: raise its user's or container's limit of processes (ulimit -u, "
+     "systemd: TasksMax). Nothing is wrong with the job; it is tried again."},
     {ErrorKind::verify, "What was written is not what was read: suspect memory or disk, and look at the system's log."},
     {ErrorKind::corrupt, "An archive on disk is damaged: `zipmodule check --deep` finds all such."},
     {ErrorKind::lease_lost, "Its worker went silent for longer than run.lease: killed, paused, or cut off."},

@@ -26,6 +26,7 @@ constexpr auto k_verbs = std::to_array<Verb (*)(const Globals&)>({
     prune_verb,
     check_config_verb,
     check_verb,
+    store_verb,
     zip_verb,
     inspect_verb,
     bench_claim_verb,
@@ -47,7 +48,9 @@ const char* version() noexcept { return ZIPMODULE_VERSION; }
 
 int run_app(int argc, char** argv) {
   try {
+    open_standard_descriptors();
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);  // the write that is over `ulimit -f` fails then, by name
     raise_descriptor_limit();
     return parse_and_run(argc, argv);
   } catch (const Error& error) {

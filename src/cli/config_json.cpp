@@ -9,7 +9,17 @@ namespace zipmodule::cli {
 Json to_json(const config::Config& config) {
   Json document;
   document["database"]["dsn"] = config.database.dsn.empty() ? "" : queue::redacted(config.database.dsn);
-  for (const auto& [name, place] : config.content.roots) document["content"]["roots"][name] = to_string(place);
+  for (const auto& [name, place] : config.content.roots) {
+    const auto marker = config.content.markers.find(name);
+    const auto* https = std::get_if<config::HttpsPlace>(&place);
+    Json& root = document["content"]["roots"][name];
+    root = to_string(place);
+    const bool redirects = https != nullptr && !https->redirects.empty();
+    if (marker == config.content.markers.end() && !redirects) continue;
+    root = {{"url", to_string(place)}};
+    if (marker != config.content.markers.end()) root["marker"] = marker->second;
+    if (redirects) root["redirects"] = https->redirects;
+  }
   document["archives"] = {
       {"root", config.archives.root.string()},
       {"store", config.archives.store},
@@ -51,6 +61,7 @@ Json to_json(const config::Config& config) {
       {"on_duplicate", config.zip.on_duplicate},
       {"portable_names", config.zip.portable_names},
       {"allow_empty", config.zip.allow_empty},
+      {"exclude", config.zip.exclude},
   };
   document["limits"] = {
       {"max_entries", config.limits.max_entries},

@@ -122,6 +122,12 @@ std::vector<Figure> figures_of(const queue::Gauges& gauges, const NagiosLimits& 
       {"last_run", "s", run, parse_pair("run", limits.warn_run, limits.crit_run, Unit::seconds),
        std::isfinite(run) ? fmt::format("the last good run ended {} ago", human_duration(run))
                           : std::string("no run has ended well yet")},
+      {"unseen_stores", "", static_cast<double>(gauges.unseen_stores),
+       parse_pair("stores", limits.warn_stores, limits.crit_stores, Unit::count),
+       gauges.unseen_stores == 0
+           ? std::string("no store with archives is unseen")
+           : fmt::format("no run has seen {} with archives for an hour",
+                         human_count(static_cast<std::uint64_t>(gauges.unseen_stores), "store", "stores"))},
   };
 }
 

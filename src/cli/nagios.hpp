@@ -31,7 +31,8 @@ struct NagiosLimits {
   std::string warn_failed = "0", crit_failed = "10";  // failed jobs
   // Since a run ended well. Those at work don't count, and run.max_runtime is 55 minutes.
   std::string warn_run = "90m", crit_run = "3h";
-  std::string host;  // whose runs count; all where empty
+  std::string warn_stores = "0", crit_stores = "~:";  // stores with archives that no run has seen for an hour
+  std::string host;                                   // whose runs count; all where empty
 };
 
 struct NagiosAnswer {

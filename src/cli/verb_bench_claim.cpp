@@ -7,11 +7,12 @@
 #include <mutex>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/random_hex.hpp"
+#include "base/threads.hpp"
 #include "cli/database.hpp"
 #include "cli/output.hpp"
 #include "cli/verbs.hpp"
@@ -68,7 +69,6 @@ queue::Completion completion_of(const queue::ClaimedJob& job, std::mt19937_64& r
   completion.attempt.measured.bytes_out = 27'000;
   auto& build = completion.build;
   build.build_id = fmt::format("{:016x}{:016x}", random(), random());
-  build.path = fmt::format("builds/{}/{}.zip", build.build_id.substr(0, 2), build.build_id);
   build.size_bytes = 27'000;
   build.entries = 5;
   build.fingerprint = fmt::format("{:016x}{:016x}", random(), random());
@@ -162,23 +162,23 @@ int bench_claim(const Globals& globals, const BenchArguments& arguments) {
   options.host = "bench";
   options.instance = "bench:claim";
   queue::Worker first(options);
-  const auto run_id = first.begin_run(::getpid(), version()).run_id;
+  const auto run_id = first.begin_run(::getpid(), version(), random_hex()).run_id;
   std::vector<Drained> parts(arguments.connections);
   const auto begin = Clock::now();
   {
     std::mutex mutex;
     std::exception_ptr failure;
-    std::vector<std::jthread> threads;
+    std::vector<Thread> threads;
     threads.reserve(parts.size());
     for (auto& part : parts) {
-      threads.emplace_back([&] {
+      threads.push_back(start_thread("a connection", [&](const std::stop_token&) {
         try {
           part = drain(options, run_id, arguments, begin);
         } catch (...) {
           std::lock_guard lock(mutex);
           failure = std::current_exception();
         }
-      });
+      }));
     }
     threads.clear();
     if (failure) std::rethrow_exception(failure);

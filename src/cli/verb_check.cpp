@@ -111,6 +111,11 @@ Verb check_verb(const Globals& globals) {
               limit("--crit-failed", limits.crit_failed, "CRITICAL where more are"),
               limit("--warn-run", limits.warn_run, "WARNING where the last run that ended well ended longer ago"),
               limit("--crit-run", limits.crit_run, "CRITICAL where it did"),
+              limit(
+                  "--warn-stores", limits.warn_stores,
+                  "WARNING where no run has seen more stores with archives for an hour: a disk or a container's volume "
+                  "was left out"),
+              limit("--crit-stores", limits.crit_stores, "CRITICAL where more"),
               // An empty name, of a variable that was not set, would be all hosts.
               {.name = "--host",
                .value = &limits.host,

@@ -13,6 +13,7 @@
 #include "cli/format.hpp"
 #include "cli/output.hpp"
 #include "cli/verbs.hpp"
+#include "config/config.hpp"
 #include "run/status_line.hpp"
 
 namespace zipmodule::cli {
@@ -24,6 +25,8 @@ struct ZipArguments {
   std::string base;
   std::string verify_reuse = "sample";
   std::string align = "auto";
+  std::vector<std::string> exclude;
+  bool no_exclude = false;
   unsigned threads = 0;  // 0: as many as there are processors
 };
 
@@ -34,12 +37,22 @@ Json to_json(const archive::StandaloneResult& result, const std::string& output,
   return Json{{"archive", output},
               {"entries", result.entries},
               {"entries_reused", result.entries_reused},
+              {"files_excluded", result.files_excluded},
               {"bytes_in", result.write.bytes_in},
               {"bytes", result.write.bytes_out},
               {"bytes_shared", result.write.bytes_shared},
               {"fingerprint", result.fingerprint},
               {"seconds", seconds},
               {"warnings", result.warnings}};
+}
+
+// Names that are not what their sources are called, or trouble Windows: how many, and the first; with -v all that are kept.
+void report_names(const archive::StandaloneResult& result) {
+  for (const std::string& warning : result.warnings) log::info("{}", warning);
+  if (result.warned == 0) return;
+  log::warn("{}; the first: {}",
+            human_count(result.warned, "name is changed or troubles Windows", "names are changed or trouble Windows"),
+            result.warnings.front());
 }
 
 int zip(const Globals& globals, const ZipArguments& arguments) {
@@ -50,6 +63,12 @@ int zip(const Globals& globals, const ZipArguments& arguments) {
   if (!arguments.base.empty()) request.base = arguments.base;
   request.verify_reuse = archive::parse_verify_reuse(arguments.verify_reuse).value_or(archive::VerifyReuse::sample);
   request.align = arguments.align == "auto";
+  for (const std::string& pattern : arguments.exclude) {
+    if (const auto problem = config::exclude_problem(pattern))
+      throw Error(ErrorKind::usage, fmt::format("--exclude: {}", *problem), "see `zipmodule zip --help`");
+  }
+  if (!arguments.no_exclude) request.exclude = config::Zip().exclude;
+  request.exclude.insert(request.exclude.end(), arguments.exclude.begin(), arguments.exclude.end());
   ThreadPool pool(arguments.threads > 0 ? arguments.threads : std::max(1U, std::thread::hardware_concurrency()));
   ByteBudget budget(k_memory_bytes);
   archive::BuildProgress progress;
@@ -61,13 +80,13 @@ int zip(const Globals& globals, const ZipArguments& arguments) {
   const auto result = archive::write_standalone(request, {pool, budget}, signals.token(), progress);
   line.reset();
   if (!result.base_problem.empty()) log::warn("the base was not used: {}", result.base_problem);
-  for (const std::string& warning : result.warnings) log::info("{}", warning);
+  report_names(result);
   if (globals.json) {
     print_json(to_json(result, request.output, watch.seconds()));
   } else {
-    log::info("{}: {} in {}, {} reused, {} in {:.2f} s", request.output,
+    log::info("{}: {} in {}, {} reused, {} excluded, {} in {:.2f} s", request.output,
               human_count(result.entries, "entry", "entries"), human_bytes(result.write.bytes_out),
-              result.entries_reused, human_bytes(result.write.bytes_in), watch.seconds());
+              result.entries_reused, result.files_excluded, human_bytes(result.write.bytes_in), watch.seconds());
   }
   return 0;
 }
@@ -117,6 +136,13 @@ Verb zip_verb(const Globals& globals) {
                        "one; or off",
                .shown = "HOW [auto]",
                .one_of = {"auto", "off"}},
+              {.name = "--exclude",
+               .value = &arguments->exclude,
+               .help =
+                   "Leave out names like this from folders, beside .DS_Store, ._*, Thumbs.db, desktop.ini, @eaDir,\n"
+                   ".nfs* and lost+found. With a '/': the path below the folder. May be given several times",
+               .shown = "PATTERN"},
+              {.name = "--no-exclude", .value = &arguments->no_exclude, .help = "Leave out only what --exclude says"},
               {.name = "--sync", .value = &arguments->request.sync, .help = "Return when the archive is on the disk"},
           },
       .action = [&globals, arguments] { return zip(globals, *arguments); },

@@ -26,6 +26,7 @@ Verb cancel_verb(const Globals& globals);
 Verb prune_verb(const Globals& globals);
 Verb check_config_verb(const Globals& globals);
 Verb check_verb(const Globals& globals);
+Verb store_verb(const Globals& globals);
 Verb zip_verb(const Globals& globals);
 Verb inspect_verb(const Globals& globals);
 Verb bench_claim_verb(const Globals& globals);  // hidden

@@ -21,6 +21,8 @@ struct Database {
 
 struct Content {
   std::map<std::string, Place> roots;  // by name; local paths are absolute
+  // By a root's name: a path below it that has to be there, or the root is away.
+  std::map<std::string, std::string> markers{};
 
   bool operator==(const Content&) const = default;
 };
@@ -30,6 +32,8 @@ struct Archives {
   std::string store;  // the jobs published for this store are built here, beside those for none
   std::chrono::seconds grace{std::chrono::hours(24)};
   std::uint64_t min_free_bytes = std::uint64_t{1} << 30;
+  unsigned mode = 0644;  // of archives, in the store and at targets; folders get the matching search bits
+  std::string group;     // a name or a number; empty: the one that the system gives
   std::map<std::string, Target> deliver{};  // by name
 
   bool operator==(const Archives&) const = default;
@@ -76,6 +80,8 @@ struct Zip {
   std::string verify_reuse = "sample";  // never, sample, always: how much of what is reused is read again
   bool portable_names = false;          // make names that Windows can't create safe
   bool allow_empty = false;
+  // Globs of names that are left out of folders; by default those that no person gives.
+  std::vector<std::string> exclude{".DS_Store", "._*", "Thumbs.db", "desktop.ini", "@eaDir", ".nfs*", "lost+found"};
 
   bool operator==(const Zip&) const = default;
 };
@@ -114,6 +120,9 @@ struct Problem {
   std::string text;
 };
 std::string to_string(const Problem& problem);  // "file:line: text"
+
+// What is wrong with a pattern of zip.exclude, or nullopt.
+std::optional<std::string> exclude_problem(const std::string& pattern);
 
 // Reads and validates `path`. Unknown keys, wrong types and bad units are problems; all are found, not just the first.
 // On any problem throws an Error{config} that lists them all, one per line: "file:line: text". $ZIPMODULE_DSN, where

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 #include <system_error>
 
@@ -60,8 +61,10 @@ void read_content(Section section, Content& to, Places& places) {
     if (!valid_place_name(entry.key)) {
       roots.problem_at(entry.line, entry.key, "a root's name has 1 to 64 letters, digits, '_', '.' or '-'");
     }
-    if (auto place = read_place(roots, entry)) {
+    std::string marker;
+    if (auto place = read_place(roots, entry, marker)) {
       to.roots[entry.key] = std::move(*place);
+      if (!marker.empty()) to.markers[entry.key] = marker;
       places.root_lines[entry.key] = entry.line;
     }
   }
@@ -83,6 +86,20 @@ void read_deliver(Section targets, Archives& to, Places& places) {
   }
 }
 
+void read_mode(Section& section, unsigned& to) {
+  std::string text;
+  section.text("mode", text);
+  if (text.empty()) return;
+  unsigned mode = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  const bool number = problem == std::errc() && end == text.data() + text.size() && text.size() <= 5;
+  if (number && (mode & 0600U) == 0600U && (mode & ~0666U) == 0)
+    to = mode;
+  else
+    section.problem_at(section.line_of("mode"), "mode",
+                       "must be an octal mode that lets its owner read and write, such as 0644 or 0640");
+}
+
 void read_archives(Section section, Archives& to, Places& places) {
   section.absolute_path("root", to.root);
   if (!section.has("root")) section.missing("root", "name the folder to build archives in, such as /srv/archives");
@@ -90,6 +107,8 @@ void read_archives(Section section, Archives& to, Places& places) {
   section.text("store", to.store);
   section.duration("grace", to.grace, seconds(0));
   section.size("min_free", to.min_free_bytes, 0);
+  read_mode(section, to.mode);
+  section.text("group", to.group);
   read_deliver(section.section("deliver"), to, places);
   section.finish();
 }
@@ -155,6 +174,20 @@ void read_check(Section section, Check& to) {
   section.finish();
 }
 
+}  // namespace
+
+std::optional<std::string> exclude_problem(const std::string& pattern) {
+  if (pattern.empty() || pattern == "/") return "a pattern must not be empty";
+  if (pattern.find('\0') != std::string::npos) return "a pattern must not contain NUL";
+  if (pattern.ends_with('/')) {
+    return fmt::format("'{}' ends in '/', which no name does; '{}' leaves out a folder of that name as well", pattern,
+                       pattern.substr(0, pattern.size() - 1));
+  }
+  return std::nullopt;
+}
+
+namespace {
+
 void read_zip(Section section, Zip& to) {
   section.choice("level", to.level, k_levels);
   section.choice("align", to.align, k_align);
@@ -162,6 +195,7 @@ void read_zip(Section section, Zip& to) {
   section.choice("on_duplicate", to.on_duplicate, k_on_duplicate);
   section.boolean("portable_names", to.portable_names);
   section.boolean("allow_empty", to.allow_empty);
+  section.texts("exclude", to.exclude, exclude_problem);
   section.finish();
 }
 

@@ -14,6 +14,11 @@ constexpr std::string_view k_login_folder = "/~/";
 
 constexpr const char* k_not_plain = "has blanks or other bytes that a URL can't hold";
 
+// A prefix is a part of keys, which are bytes: blanks and letters of any language too.
+bool has_controls(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
+}
+
 bool is_plain(std::string_view url) {
   return std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c < '\x7f'; });
 }
@@ -67,7 +72,7 @@ std::string parse_https_url(std::string_view url, HttpsPlace& to) {
 
 std::string parse_s3_url(std::string_view url, S3Place& to) {
   constexpr std::string_view k_s3 = "s3://";
-  if (!is_plain(url)) return k_not_plain;
+  if (has_controls(url)) return "has control characters";
   url.remove_prefix(k_s3.size());
   while (url.ends_with('/')) url.remove_suffix(1);
   const auto slash = url.find('/');
@@ -88,7 +93,8 @@ std::string parse_s3_url(std::string_view url, S3Place& to) {
     if (!prefix.empty() && components.find(odd) != std::string::npos)
       return "has an empty or dotted part in its prefix";
   }
-  if (prefix.find_first_of("?#%") != std::string_view::npos) return "must not have a '?', '#' or '%'";
+  if (prefix.find_first_of("?#%") != std::string_view::npos)
+    return "must not have a '?', '#' or '%': a prefix is written as it is, nothing in it is percent-encoded";
   to.bucket = bucket;
   to.prefix = prefix;
   return {};

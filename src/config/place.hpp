@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace zipmodule::config {
 
@@ -27,7 +28,9 @@ struct SftpPlace {
 struct HttpsPlace {
   std::string url;           // https://host[:port][/path], without '/' at its end
   std::filesystem::path ca;  // certificates that are trusted; empty: the system's
-  unsigned sessions = 8;     // connections at once, at most
+  // URLs as `url` is written: redirects may lead below these as well as below `url`, and nowhere else
+  std::vector<std::string> redirects;
+  unsigned sessions = 8;  // connections at once, at most
   std::chrono::seconds timeout{30};
 
   bool operator==(const HttpsPlace&) const = default;

@@ -36,8 +36,19 @@ void read_keys(Section& section, SftpPlace& place) {
   read_line(section, place);
 }
 
+std::optional<std::string> redirect_problem(const std::string& url) {
+  if (!url.starts_with("https://")) return "must be addresses such as https://cdn.example.com/media";
+  HttpsPlace place;
+  const std::string problem = parse_https_url(url, place);
+  return problem.empty() ? std::nullopt : std::optional("an address " + problem);
+}
+
 void read_keys(Section& section, HttpsPlace& place) {
   section.absolute_path("ca", place.ca);
+  section.texts("redirects", place.redirects, &redirect_problem);
+  for (std::string& url : place.redirects) {
+    while (url.ends_with('/')) url.pop_back();
+  }
   read_line(section, place);
 }
 
@@ -87,6 +98,8 @@ void read_all_keys(Section& section) {
   SftpPlace sftp;
   section.absolute_path("key", sftp.key);
   section.absolute_path("known_hosts", sftp.known_hosts);
+  HttpsPlace https;
+  section.texts("redirects", https.redirects, &redirect_problem);
   S3Place s3;
   read_keys(section, s3);
 }
@@ -97,7 +110,7 @@ std::optional<Place> read_mapped(Section& places, const Section::Entry& entry, S
   section.text("url", url);
   if (is_remote(url)) return read_url(places, entry, url, &section, use);
   std::filesystem::path folder;
-  if (use == Use::target && url.starts_with('/')) {
+  if (url.starts_with('/')) {
     section.absolute_path("url", folder);
     return folder;
   }
@@ -106,12 +119,22 @@ std::optional<Place> read_mapped(Section& places, const Section::Entry& entry, S
                                             : "name the folder to deliver to, such as sftp://user@host/folder");
   } else {
     section.problem_at(section.line_of("url"), "url",
-                       use == Use::root
-                           ? "must begin with sftp://, s3:// or https://; a folder of this host is written by itself"
-                           : "must begin with sftp:// or s3://, or be a folder of this host");
+                       use == Use::root ? "must begin with sftp://, s3:// or https://, or be a folder of this host"
+                                        : "must begin with sftp:// or s3://, or be a folder of this host");
   }
   read_all_keys(section);
   return std::nullopt;
+}
+
+// A path below the root, so that nothing else can be meant.
+void read_marker(Section& section, std::string& marker) {
+  section.text("marker", marker);
+  if (marker.empty()) return;
+  const std::string framed = '/' + marker + '/';
+  const bool leads_away = framed.find("//") != std::string::npos || framed.find("/./") != std::string::npos ||
+                          framed.find("/../") != std::string::npos;
+  if (leads_away)
+    section.problem_at(section.line_of("marker"), "marker", "must be a path below the root, such as .mounted");
 }
 
 std::optional<Place> read_scalar(Section& places, const Section::Entry& entry, Use use) {
@@ -124,9 +147,10 @@ std::optional<Place> read_scalar(Section& places, const Section::Entry& entry, U
 
 }  // namespace
 
-std::optional<Place> read_place(Section& roots, const Section::Entry& entry) {
+std::optional<Place> read_place(Section& roots, const Section::Entry& entry, std::string& marker) {
   if (!entry.value.IsMap()) return read_scalar(roots, entry, Use::root);
   Section section = roots.section(entry.key);
+  read_marker(section, marker);
   auto place = read_mapped(roots, entry, section, Use::root);
   section.finish();
   return place;

@@ -8,9 +8,9 @@
 
 namespace zipmodule::config {
 
-// An entry of content.roots: a path, a URL, or a mapping with a URL and how to talk to that host. nullopt after reporting what
-// is wrong with it.
-std::optional<Place> read_place(Section& roots, const Section::Entry& entry);
+// An entry of content.roots: a path, a URL, or a mapping with either, how to talk to that host, and a marker. nullopt after
+// reporting what is wrong with it.
+std::optional<Place> read_place(Section& roots, const Section::Entry& entry, std::string& marker);
 
 // An entry of archives.deliver, likewise; nothing can be written over https.
 std::optional<Target> read_target(Section& targets, const Section::Entry& entry);

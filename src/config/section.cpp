@@ -116,6 +116,27 @@ void Section::text(const std::string& key, std::string& to) {
   if (auto given = scalar(key)) to = std::move(given->text);
 }
 
+void Section::texts(const std::string& key, std::vector<std::string>& to,
+                    std::optional<std::string> (*problem_of)(const std::string& text)) {
+  const Entry* entry = ask(key);
+  if (entry == nullptr) return;
+  if (!entry->value.IsSequence()) {
+    problem_at(entry->line, key, fmt::format("must be a list, such as [a, b]; is {}", type_name(entry->value)));
+    return;
+  }
+  std::vector<std::string> given;
+  for (const auto& element : entry->value) {
+    const int line = line_of_node(element);
+    const auto problem = element.IsScalar() ? problem_of(element.Scalar())
+                                            : fmt::format("must be single values, has {}", type_name(element));
+    if (problem)
+      problem_at(line, key, *problem);
+    else
+      given.push_back(element.Scalar());
+  }
+  to = std::move(given);
+}
+
 void Section::absolute_path(const std::string& key, std::filesystem::path& to) {
   const Entry* entry = ask(key);
   if (entry == nullptr) return;

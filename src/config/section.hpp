@@ -68,6 +68,9 @@ class Section {
   std::vector<Entry> entries();
 
   void text(const std::string& key, std::string& to);
+  // A list of values; `problem_of` returns what is wrong with one of them, or nullopt.
+  void texts(const std::string& key, std::vector<std::string>& to,
+             std::optional<std::string> (*problem_of)(const std::string& text));
   void absolute_path(const std::string& key, std::filesystem::path& to);
   void boolean(const std::string& key, bool& to);
   void choice(const std::string& key, std::string& to, std::span<const std::string> choices);

@@ -25,13 +25,42 @@ std::optional<StoredBuild> Worker::current(std::int64_t job_id) {
 
 std::vector<std::string> Worker::known_builds(const std::vector<std::string>& build_ids) {
   std::vector<std::string> known;
-  for (const auto& row : connection_->run(sql::known_builds, array_literal(build_ids)))
+  for (const auto& row : connection_->run(sql::known_builds, array_literal(build_ids), options_.instance))
     known.emplace_back(row[0].c_str());
   return known;
 }
 
+bool Worker::adopt_build(const std::string& series, const std::string& archive, const BuildRecord& build) {
+  return !connection_
+              ->run(sql::adopt_build, build.build_id, options_.instance, series, archive, build.size_bytes,
+                    build.entries, build.fingerprint, build.mtime_ns)
+              .empty();
+}
+
+void Worker::adopt_store() { connection_->run(sql::adopt_store, options_.instance, options_.host, options_.path); }
+
+void Worker::skip_tokens() { connection_->run(sql::skip_tokens); }
+
+std::string Worker::renew_database() { return connection_->run(sql::renew_database)[0][0].c_str(); }
+
+std::string Worker::builds_elsewhere(const std::string& id) {
+  std::string names;
+  for (const auto& row : connection_->run(sql::builds_elsewhere, id))
+    names += (names.empty() ? "" : ", ") + std::string(row[0].c_str());
+  return names;
+}
+
+std::vector<StoredBuild> Worker::builds_of(const std::string& id, std::size_t most) {
+  return stored_builds_of(connection_->run(sql::builds_after, id, "", most));
+}
+
 std::vector<StoredBuild> Worker::builds_after(const std::string& after_id, std::size_t most) {
   return stored_builds_of(connection_->run(sql::builds_after, options_.instance, after_id, most));
+}
+
+void Worker::note_sweep(std::optional<std::chrono::seconds> again) {
+  const std::string seconds = again ? std::to_string(again->count()) : std::string();
+  connection_->run(sql::note_sweep, options_.instance, again ? seconds.c_str() : nullptr);
 }
 
 std::string Worker::audit_cursor() {

@@ -14,8 +14,7 @@ namespace {
 Delivery delivery_of(const pqxx::row& row, const std::string& target) {
   return {row["build_id"].c_str(),          target,
           row["job_id"].as<std::int64_t>(), row["series"].c_str(),
-          row["archive"].c_str(),           row["path"].c_str(),
-          row["bytes"].as<std::uint64_t>()};
+          row["archive"].c_str(),           row["bytes"].as<std::uint64_t>()};
 }
 
 std::vector<Delivery> deliveries_of(const pqxx::result& rows, const std::string& target) {
@@ -100,6 +99,25 @@ std::optional<int> Deliveries::wanted(const Delivery& delivery) {
   const auto rows = connection_->run(sql::delivery_is_wanted, delivery.build_id, delivery.target);
   if (rows.empty()) return std::nullopt;
   return rows[0][0].as<int>();
+}
+
+Deliveries::Place Deliveries::place(const std::string& target, const std::string& place) {
+  const auto row = connection_->run(sql::target_place, target, place)[0];
+  return {row[0].c_str(), row[1].is_null() ? std::nullopt : std::optional<std::string>(row[1].c_str())};
+}
+
+void Deliveries::note_place(const std::string& target, const std::string& place, const std::string& marker) {
+  connection_->run(sql::note_target_place, target, place, marker);
+}
+
+void Deliveries::forget_copies(const std::string& target) {
+  connection_->run(sql::forget_target_copies, options_.instance, target);
+}
+
+std::vector<std::string> Deliveries::delivered(const std::string& target, std::size_t most) {
+  std::vector<std::string> builds;
+  for (const auto& row : connection_->run(sql::delivered_builds, target, most)) builds.emplace_back(row[0].c_str());
+  return builds;
 }
 
 bool Deliveries::add_backlog(std::size_t most) {

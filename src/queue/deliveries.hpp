@@ -22,7 +22,6 @@ struct Delivery {
   std::int64_t job_id = 0;
   std::string series;
   std::string archive;
-  std::string path;  // below archives.root and below the target
   std::uint64_t size_bytes = 0;
 };
 
@@ -59,6 +58,18 @@ class Deliveries {
   // What is to be removed there: retired longer than `grace` ago.
   std::vector<Delivery> retired(const std::string& target, const std::vector<std::string>& under_way,
                                 std::chrono::seconds grace, std::size_t most);
+
+  // The id of this database, and the one in the marker that was seen at the target's place; nullopt: none yet.
+  struct Place {
+    std::string database;
+    std::optional<std::string> marker;
+  };
+  Place place(const std::string& target, const std::string& place);
+  void note_place(const std::string& target, const std::string& place, const std::string& marker);
+  // Another place has taken the target's: what is current goes there again.
+  void forget_copies(const std::string& target);
+  // Any builds that were delivered there.
+  std::vector<std::string> delivered(const std::string& target, std::size_t most);
 
   // Where the targets are others than those that were seen last: notes deliveries of up to `most` older builds, and returns
   // whether there are more. To be called until there are none.

@@ -91,20 +91,20 @@ void append_row(std::string& to, const Item& item, bool measured) {
     row.null();
   if (item.build) {
     row.text(item.build->build_id);
-    row.text(item.build->path);
     row.number(count(item.build->size_bytes));
     row.number(count(item.build->entries));
     row.text(item.build->fingerprint);
     row.number(item.build->mtime_ns);
   } else {
-    for (int i = 0; i < 6; ++i) row.null();
+    for (int i = 0; i < 5; ++i) row.null();
   }
   const Measurements& took = attempt.measured;
   for (const double value : {took.build_seconds, took.plan_seconds, took.read_seconds, took.compress_seconds,
                              took.write_seconds, took.sync_seconds, took.commit_seconds, took.cpu_seconds}) {
     measured ? row.number(seconds(value)) : row.null();
   }
-  for (const std::uint64_t value : {took.files, took.files_reused, took.files_missing, took.bytes_in, took.bytes_out}) {
+  for (const std::uint64_t value :
+       {took.files, took.files_reused, took.files_missing, took.bytes_in, took.bytes_out, took.files_excluded}) {
     measured ? row.number(count(value)) : row.null();
   }
   append_quoted(to, row.end(), '\\');

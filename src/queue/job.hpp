@@ -19,7 +19,6 @@ struct Lease {
 // One immutable file in this host's archive store, as the database knows it.
 struct BuildRecord {
   std::string build_id;  // 32 lowercase hex digits, random
-  std::string path;      // relative to archives.root: builds/ab/abcdef....zip
   std::uint64_t size_bytes = 0;
   std::uint64_t entries = 0;
   std::string fingerprint;    // equal fingerprints: equal names, sizes, times and CRCs in equal order
@@ -37,7 +36,7 @@ struct ClaimedJob {
   int attempt = 1;                     // 1 for the first try at this revision
   std::int64_t built_revision = 0;     // 0: nothing built. Equal to lease.revision: built, but maybe not linked
   std::optional<BuildRecord> current;  // the build of built_revision
-  std::string elsewhere;               // the instance in whose store that is, where it is not the claimer's
+  std::string elsewhere;               // the host in whose store that is, where it is not the claimer's
   std::vector<std::string> deliver{};  // the targets that it names; none: all that its builder has, or none at all
 };
 
@@ -57,6 +56,7 @@ struct Measurements {
   std::uint64_t files = 0;
   std::uint64_t files_reused = 0;
   std::uint64_t files_missing = 0;
+  std::uint64_t files_excluded = 0;
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
 };

@@ -34,7 +34,7 @@ Listener::Listener(ConnectionOptions connection, std::function<void()> wake)
     : connection_(std::move(connection)),
       wake_(std::move(wake)),
       stopped_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      thread_([this](const std::stop_token& stop) { loop(stop); }) {}
+      thread_(try_start_thread("listening", [this](const std::stop_token& stop) { loop(stop); })) {}
 
 Listener::~Listener() {
   thread_.request_stop();

@@ -4,9 +4,9 @@
 #include <atomic>
 #include <functional>
 #include <stop_token>
-#include <thread>
 
 #include "base/fd.hpp"
+#include "base/threads.hpp"
 #include "queue/connection.hpp"
 
 namespace zipmodule::queue {
@@ -16,7 +16,8 @@ namespace zipmodule::queue {
 // has to look by itself then.
 class Listener {
  public:
-  // `wake` is called on the listener's thread: for notifications, and when is_listening() changes. It must not throw.
+  // `wake` is called on the listener's thread: for notifications, and when is_listening() changes. It must not throw. Where no
+  // thread can be started it never listens.
   Listener(ConnectionOptions connection, std::function<void()> wake);
   // Ends the thread, also while it connects, within connect_timeout.
   ~Listener();
@@ -34,7 +35,7 @@ class Listener {
   const std::function<void()> wake_;
   std::atomic<bool> listening_ = false;
   Fd stopped_;  // an eventfd that ends every wait
-  std::jthread thread_;
+  Thread thread_;
 };
 
 }  // namespace zipmodule::queue

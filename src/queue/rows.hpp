@@ -15,7 +15,6 @@ inline std::string text_or_empty(const pqxx::field& field) { return field.is_nul
 inline BuildRecord build_of(const pqxx::row& row) {
   BuildRecord build;
   build.build_id = row["build_id"].c_str();
-  build.path = row["path"].c_str();
   build.size_bytes = row["bytes"].as<std::uint64_t>();
   build.entries = row["entries"].as<std::uint64_t>();
   build.fingerprint = row["fingerprint"].c_str();

@@ -74,6 +74,7 @@ Gauges Upkeep::gauges(const std::string& host) {
   gauges.running = row["running"].as<std::int64_t>();
   gauges.failed = row["failed"].as<std::int64_t>();
   gauges.oldest_due_seconds = row["oldest_due_seconds"].as<double>();
+  gauges.unseen_stores = row["unseen_stores"].as<std::int64_t>();
   gauges.undelivered = row["undelivered"].as<std::int64_t>();
   gauges.oldest_delivery_seconds = row["oldest_delivery_seconds"].as<double>();
   gauges.oldest_pending_seconds = row["oldest_pending_seconds"].as<double>();

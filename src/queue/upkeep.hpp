@@ -23,6 +23,7 @@ struct Gauges {
   bool host_known = true;                 // whether the host that was asked for ever ran
   std::int64_t undelivered = 0;           // copies that are to go to some target
   double oldest_delivery_seconds = 0;     // how long the oldest of them has been on its way
+  std::int64_t unseen_stores = 0;         // with current archives, and no run has seen them for an hour
 };
 
 struct HotTable {

@@ -35,13 +35,23 @@ Worker::Worker(WorkerOptions options)
       claimer_(std::make_unique<Claimer>(options_)) {}
 Worker::~Worker() = default;
 
-Worker::Begun Worker::begin_run(int pid, const std::string& version) {
+StoreIdentity Worker::identify(const std::string& id) {
+  const auto row = connection_->run(sql::store_identity, id, options_.host, options_.path)[0];
+  return {row["database_id"].c_str(), row["known"].as<bool>(), text_or_empty(row["token"]),
+          text_or_empty(row["at_place"]), row["at_place_has_builds"].as<bool>()};
+}
+
+bool Worker::knows_run(const std::string& store, const std::string& token) {
+  return connection_->run(sql::run_is_known, store, token)[0][0].as<bool>();
+}
+
+Worker::Begun Worker::begin_run(int pid, const std::string& version, const std::string& token) {
   return connection_->transact([&](pqxx::work& transaction) -> Begun {
     const auto row = query(transaction, sql::begin_run, options_.host, options_.instance, pid, version, options_.store,
-                           options_.lease.count())[0];
+                           options_.lease.count(), token, options_.path)[0];
     const bool clean = row[1].as<bool>();
     begin_deliveries(transaction, options_.instance, options_.targets, clean);
-    return {row[0].as<std::int64_t>(), clean};
+    return {row[0].as<std::int64_t>(), clean, row[2].as<bool>()};
   });
 }
 

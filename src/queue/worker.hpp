@@ -33,7 +33,8 @@ struct DeliveryTarget {
 struct WorkerOptions {
   ConnectionOptions connection;
   std::string host;                     // for telemetry and messages
-  std::string instance;                 // host and store: the lock holder of one archive store on one host
+  std::string instance;                 // the id of the archive store, from its marker
+  std::string path;                     // where the store is mounted, for people
   std::string store;                    // builds the jobs published for this store, and those for none
   std::vector<DeliveryTarget> targets;  // to which what it builds is delivered
   unsigned lane_max = 0;  // most jobs of a lane that run at once, over all hosts that have it set; 0: no limit
@@ -57,6 +58,15 @@ struct StoredBuild {
   bool awaits_link = false;  // committed, and its public name may not lead to it yet
 };
 
+// What the database knows of a store, and of the place where it was found.
+struct StoreIdentity {
+  std::string database;  // the database's id
+  bool known = false;
+  std::string token;     // of the store's newest run
+  std::string at_place;  // id of the store that was last seen at this host and path; empty: none
+  bool at_place_has_builds = false;
+};
+
 // What became of a damaged build.
 enum class Forgotten {
   no,         // left as it was
@@ -71,13 +81,19 @@ class Worker {
   explicit Worker(WorkerOptions options);  // does not connect yet
   ~Worker();
 
+  // What is known of the store `id` (may be empty), and of the one last seen at the options' host and path.
+  StoreIdentity identify(const std::string& id);
+  // Whether a run of this store with that token is known.
+  bool knows_run(const std::string& store, const std::string& token);
+
   // Inserts the run row; returns its id. Retires deliveries that nobody will make any more; after a run that did not end by itself,
-  // those of its jobs are looked at again. `previous_clean`: whether this instance's last run ended by itself.
+  // those of its jobs are looked at again. `token`: 32 hexadecimal digits, which the store's marker has as well.
   struct Begun {
     std::int64_t run_id = 0;
-    bool previous_clean = true;
+    bool previous_clean = true;  // this instance's last run ended by itself
+    bool sweeps = false;         // builds that the database does not know are to be looked for
   };
-  Begun begin_run(int pid, const std::string& version);
+  Begun begin_run(int pid, const std::string& version, const std::string& token);
   void finish_run(std::int64_t run_id, const RunSummary& summary);
   // This instance lives, for a lease's time at least.
   void note_alive();
@@ -132,11 +148,22 @@ class Worker {
   // The current build of a job, of any instance, or nullopt.
   std::optional<StoredBuild> current(std::int64_t job_id);
 
-  // Which of the given build ids exist in the database (for sweeping orphans).
+  // When builds that the database does not know are looked for again; nullopt: after the next run that does not end by itself.
+  void note_sweep(std::optional<std::chrono::seconds> again);
+  // Which of the given build ids the database knows to be in this store.
   std::vector<std::string> known_builds(const std::vector<std::string>& build_ids);
 
   // Current builds of this instance in build_id order, after `after_id` (empty: from the start), at most `most`.
   std::vector<StoredBuild> builds_after(const std::string& after_id, std::size_t most);
+  // For `zipmodule store`: see adopt_build.sql, adopt_store.sql, skip_tokens.sql, renew_database.sql.
+  bool adopt_build(const std::string& series, const std::string& archive, const BuildRecord& build);
+  void adopt_store();
+  void skip_tokens();
+  std::string renew_database();
+  // The other stores with current builds, for people: "/srv/archives of host a, last seen ...". Empty: none.
+  std::string builds_elsewhere(const std::string& id);
+  // Any current builds of the store `id`, at most `most`.
+  std::vector<StoredBuild> builds_of(const std::string& id, std::size_t most);
   // The audit's bookmark of this instance, so that large stores are audited over several runs.
   std::string audit_cursor();
   void set_audit_cursor(const std::string& build_id);

@@ -5,9 +5,9 @@
 #include <chrono>
 #include <exception>
 
-#include "archive/store.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "tree/tree.hpp"
 
 namespace zipmodule::run {
 namespace {
@@ -58,8 +58,7 @@ void Announcer::write_file(const Ending& ending) {
     }
   }
   try {
-    metrics.store_free_bytes =
-        archive::Store(config_.archives.root, config_.archives.min_free_bytes, archive::Folders::expected).free_bytes();
+    metrics.store_free_bytes = tree::Tree(config_.archives.root).free_bytes();
   } catch (const Error& error) {
     log::info("no figures of the store for run.metrics_file: {}", error.what());
   }

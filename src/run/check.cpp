@@ -10,17 +10,21 @@
 #include <optional>
 
 #include "archive/audit.hpp"
-#include "archive/store_probe.hpp"
 #include "base/error.hpp"
 #include "base/file_lock.hpp"
+#include "queue/deliveries.hpp"
 #include "queue/migrations.hpp"
 #include "queue/reader.hpp"
 #include "run/check_database.hpp"
 #include "run/housekeeping.hpp"
+#include "run/identity.hpp"
+#include "run/job.hpp"
 #include "run/metrics.hpp"
 #include "run/ping.hpp"
 #include "run/site.hpp"
+#include "run/target_place.hpp"
 #include "storage/local_root.hpp"
+#include "tree/probe.hpp"
 
 namespace zipmodule::run {
 namespace {
@@ -69,7 +73,7 @@ void require_listable(const storage::Root& root) {
 
 // Reaches the host, logs in, and looks at the folder.
 CheckResult check_remote_root(const config::Config& config, const std::string& name, const config::Place& place) {
-  const auto root = open_root(config, name, place);
+  const auto root = root_place(config, name, place).for_attempt({});
   if (root->status("", {}).type != storage::FileType::directory) {
     throw Error(ErrorKind::source_type, fmt::format("{} is not a folder", to_string(place)));
   }
@@ -77,14 +81,24 @@ CheckResult check_remote_root(const config::Config& config, const std::string& n
   return {Level::ok, "", fmt::format("{} can be reached", to_string(place)), {}, {}};
 }
 
-// Reaches it, logs in, and writes and removes a small file.
-CheckResult check_target(const std::string& name, const config::Target& target) {
-  const auto condition = open_target(name, target)->probe({});
+// Whether it is the place that archives were delivered to before.
+std::optional<Error> place_problem_of(const config::Config& config, storage::Target& opened,
+                                      const config::Target& target) {
+  const std::string store = store_id(tree::Tree(config.archives.root));
+  queue::Deliveries deliveries(worker_options(config, store));
+  const auto place = deliveries.place(opened.name(), place_key(store, target.place));
+  return place_problem(opened, {place.database, place.marker, deliveries.delivered(opened.name(), 10)}, {});
+}
+
+// Reaches it, logs in, and tries out a delivery on a small scale.
+CheckResult check_target(const config::Config& config, const std::string& name, const config::Target& target) {
+  const auto opened = open_target(name, target, access_of(config.archives));
+  // First: the folder below a disk that is not mounted can often not be written either.
+  if (const auto problem = place_problem_of(config, *opened, target)) throw Error(*problem);
+  const auto condition = opened->probe({});
   std::string detail = fmt::format("{} can be written", to_string(target.place));
   if (condition.free_bytes) detail += fmt::format(", {} bytes free", *condition.free_bytes);
-  if (condition.clock_ahead_seconds) {
-    detail += fmt::format(", its clock is {:.0f} s ahead of ours", *condition.clock_ahead_seconds);
-  }
+  if (condition.clock_ahead_seconds) detail += ", " + storage::clock_text(*condition.clock_ahead_seconds);
   if (std::abs(condition.clock_ahead_seconds.value_or(0)) > k_clock_seconds) {
     return {Level::warning, "", detail, "set the clocks: beyond 15 minutes it refuses what we sign", {}};
   }
@@ -94,7 +108,7 @@ CheckResult check_target(const std::string& name, const config::Target& target) 
 CheckResult check_root(const config::Config& config, const std::string& name, const config::Place& place) {
   if (!std::holds_alternative<std::filesystem::path>(place)) return check_remote_root(config, name, place);
   const auto& folder = std::get<std::filesystem::path>(place);
-  const storage::LocalRoot root(name, folder, config.archives.root);
+  root_place(config, name, place).for_attempt({});
   // Opening it for reading is what a run needs; the walk itself could take hours here.
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd)
@@ -105,7 +119,7 @@ CheckResult check_root(const config::Config& config, const std::string& name, co
 
 // Looks only: a folder made here would belong to whoever checks.
 archive::Store open_store(const config::Config& config) {
-  return {config.archives.root, config.archives.min_free_bytes, archive::Folders::expected};
+  return {config.archives.root, config.archives.min_free_bytes, access_of(config.archives), archive::Folders::expected};
 }
 
 // Root may write everywhere, and its check says nothing about the user that runs zipmodule.
@@ -119,9 +133,9 @@ std::optional<CheckResult> tried_as_root(const std::filesystem::path& root) {
                      {}};
 }
 
-CheckResult check_store(const config::Config& config, archive::StoreProbe& probed) {
+CheckResult check_store(const config::Config& config, tree::Probe& probed) {
   const auto& root = config.archives.root;
-  probed = archive::probe_store(root);
+  probed = tree::try_out(root);
   if (const auto warning = tried_as_root(probed.existing)) return *warning;
   std::string missing;
   for (const auto& folder : probed.missing)
@@ -136,7 +150,7 @@ CheckResult check_store(const config::Config& config, archive::StoreProbe& probe
 }
 
 CheckResult check_space(const config::Config& config, const std::filesystem::path& existing) {
-  const auto free = archive::Store(existing, 0, archive::Folders::expected).free_bytes();
+  const auto free = tree::Tree(existing).free_bytes();
   const auto detail =
       fmt::format("{} bytes free, {} of them kept by archives.min_free", free, config.archives.min_free_bytes);
   if (free < config.archives.min_free_bytes) {
@@ -160,7 +174,19 @@ CheckResult check_lock(const config::Config& config) {
     case FileLock::State::held:
       break;
   }
-  return {Level::ok, "", fmt::format("{} is held by a run: {}", path.string(), FileLock::holder(path)), {}, {}};
+  const std::string by = FileLock::holder(path);
+  const bool by_a_run = by.find("no run of zipmodule") == std::string::npos;
+  const std::string holder = fmt::format("{} is held{}: {}", path.string(), by_a_run ? " by a run" : "", by);
+  // Uploads under way may keep a run longer than its time; not by as much again.
+  const auto held_for = FileLock::held_for(path);
+  if (held_for && *held_for > 2 * config.run.max_runtime + config.run.linger) {
+    return {Level::warning,
+            "",
+            fmt::format("{}, for {} s: longer than a run may last", holder, held_for->count()),
+            "look what that process does; ended, it frees the lock, and the next run goes on",
+            {}};
+  }
+  return {Level::ok, "", holder, {}, {}};
 }
 
 CheckResult check_metrics(const std::filesystem::path& file) {
@@ -220,17 +246,75 @@ std::optional<queue::StoredBuild> still_current(queue::Worker& worker, const que
   return current;
 }
 
+CheckResult check_identity(const config::Config& config) {
+  const archive::Store store = open_store(config);
+  const std::string id = store_id(store.tree());
+  queue::Worker worker(worker_options(config, id));
+  const StoreState state = look_at_store(store.tree(), worker);
+  if (const auto error = refusal(state, store.tree())) throw Error(*error);
+  if (state.standing == Standing::fresh) {
+    const auto elsewhere = worker.builds_elsewhere(id);
+    const std::string detail = "it has no identity yet: the first run gives it one";
+    if (elsewhere.empty()) return {Level::ok, "", detail, {}, {}};
+    return {Level::warning,
+            "",
+            fmt::format("{}; the database knows archives in {}", detail, elsewhere),
+            "where this host is that one under a new name, its store is not mounted: mount it before a run",
+            {}};
+  }
+  return {Level::ok, "", fmt::format("{} is store {} of this database", store.root().string(), id), {}, {}};
+}
+
+// What only the disk knows.
+CheckResult check_unknown(const config::Config& config) {
+  const archive::Store store = open_store(config);
+  queue::Worker worker(worker_options(config, store_id(store.tree())));
+  constexpr std::size_t k_named = 20;
+  std::size_t linked = 0;
+  std::size_t others = 0;
+  std::string names;
+  for (const UnknownBuild& build : look_for_unknown(store, worker, config.archives.grace)) {
+    if (build.public_name.empty()) {
+      ++others;
+    } else if (++linked <= k_named) {
+      names += fmt::format("; {}: {}", build.public_name, build_path(build.build_id));
+    }
+  }
+  if (linked > 0) {
+    return {Level::warning,
+            "",
+            fmt::format("{} public names lead to builds that the database does not know{}", linked, names),
+            "they stay until their archives are published again",
+            {}};
+  }
+  if (others == 0) return {Level::ok, "", "the database knows all that lies in builds/", {}, {}};
+  return {Level::ok,
+          "",
+          fmt::format("{} files in builds/ are unknown to the database; runs remove them once they are older than "
+                      "archives.grace, 'zipmodule store sweep' all at once",
+                      others),
+          {},
+          {}};
+}
+
+std::string link_problem(const std::filesystem::path& link) {
+  std::error_code error;
+  const std::string target = std::filesystem::read_symlink(link, error).string();
+  constexpr std::string_view k_up = "../../";
+  if (error) return "its link is gone";
+  return "its link leads to " + (target.starts_with(k_up) ? target.substr(k_up.size()) : target);
+}
+
 CheckResult check_links(const config::Config& config) {
   const archive::Store store = open_store(config);
-  queue::Worker worker(worker_options(config));
-  refuse_unmounted(store, worker);
+  queue::Worker worker(worker_options(config, store_id(store.tree())));
   Findings wrong;
   const auto seen = for_each_current(worker, [&](const queue::StoredBuild& stored) {
-    const auto target = store.link_target(stored.series, stored.archive);
-    if (target == stored.build.path) return;
+    const auto target = store.tree().link_target(stored.series, stored.archive);
+    if (target == stored.build.build_id) return;
     const auto current = still_current(worker, stored);
     if (!current || current->awaits_link) return;
-    wrong.add(stored, target ? "its link leads to " + *target : "its link is gone");
+    wrong.add(stored, link_problem(store.root() / public_path(stored.series, stored.archive)));
   });
   if (wrong.none()) return {Level::ok, "", fmt::format("{} links lead to their builds", seen), {}, {}};
   return wrong.as_problem(seen, "links are wrong", "the next 'zipmodule run' switches them");
@@ -247,14 +331,12 @@ archive::AuditResult audit_or_problem(const archive::Store& store, const archive
 
 CheckResult check_builds(const config::Config& config, bool deep) {
   const archive::Store store = open_store(config);
-  queue::Worker worker(worker_options(config));
-  refuse_unmounted(store, worker);
+  queue::Worker worker(worker_options(config, store_id(store.tree())));
   ThreadPool pool(config.run.threads);
   Findings damaged;
   const auto seen = for_each_current(worker, [&](const queue::StoredBuild& stored) {
     const auto& build = stored.build;
-    const auto result =
-        audit_or_problem(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint}, deep, pool);
+    const auto result = audit_or_problem(store, {stored_file(build), build.fingerprint}, deep, pool);
     if (!result.good && still_current(worker, stored)) damaged.add(stored, result.problem);
   });
   if (!damaged.none()) {
@@ -279,12 +361,14 @@ std::vector<CheckResult> check(const config::Config& config, bool deep) {
   }
   for (const auto& [name, target] : config.archives.deliver) {
     probe(results, "target " + name,
-          [&, &its_name = name, &its_target = target] { return check_target(its_name, its_target); });
+          [&, &its_name = name, &its_target = target] { return check_target(config, its_name, its_target); });
   }
-  archive::StoreProbe probed;
+  tree::Probe probed;
   probe(results, "store", [&] { return check_store(config, probed); });
   const bool store = results.back().level != Level::problem;
+  if (database) probe(results, "identity", [&] { return check_identity(config); });
   if (database && store) probe(results, "links", [&] { return check_links(config); });
+  if (database && store && probed.missing.empty()) probe(results, "unknown", [&] { return check_unknown(config); });
   if (store) probe(results, "space", [&] { return check_space(config, probed.existing); });
   probe(results, "lock", [&] { return check_lock(config); });
   if (config.run.metrics_file) probe(results, "metrics", [&] { return check_metrics(*config.run.metrics_file); });

@@ -12,7 +12,7 @@ namespace zipmodule::run {
 struct CheckResult {
   enum class Level { ok, warning, problem };
   Level level = Level::ok;
-  // What was probed: "database", "root media", "store", "links", "space", "lock", "metrics", "ping", "queue", "stores",
+  // What was probed: "database", "root media", "store", "identity", "links", "unknown", "space", "lock", "metrics", "ping", "queue", "stores",
   // "tables", "vacuum", "builds".
   std::string name;
   std::string detail;                    // what was found

@@ -13,6 +13,7 @@
 #include "base/fd.hpp"
 #include "base/log.hpp"
 #include "run/site.hpp"
+#include "run/target_place.hpp"
 
 namespace zipmodule::run {
 namespace {
@@ -32,12 +33,13 @@ constexpr double k_database_patience = 10;
 std::optional<std::chrono::seconds> rest_after(const std::string& error_kind) {
   const auto kind = error_kind_from_code(error_kind);
   if (kind == ErrorKind::target_refused) return k_refused;
-  if (kind == ErrorKind::target_unreachable || kind == ErrorKind::target_unwritable) return k_away;
+  if (kind == ErrorKind::threads || kind == ErrorKind::target_unreachable || kind == ErrorKind::target_unwritable)
+    return k_away;
   return std::nullopt;
 }
 
-Fd open_build(const archive::Store& store, const queue::Delivery& delivery) {
-  const std::string path = store.absolute(delivery.path);
+Fd open_build(const archive::Store& store, const queue::Delivery& delivery, std::int64_t& mtime_ns) {
+  const std::string path = store.absolute(delivery.build_id);
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat s {};
   if (!fd || ::fstat(fd.get(), &s) != 0) throw store_error(errno, "open " + path);
@@ -45,25 +47,31 @@ Fd open_build(const archive::Store& store, const queue::Delivery& delivery) {
     throw Error(ErrorKind::corrupt, fmt::format("{} has {} bytes, not {}", path, s.st_size, delivery.size_bytes),
                 "the next run's audit has it built again");
   }
+  mtime_ns = std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
   return fd;
 }
 
+tree::Link link_of(const queue::Delivery& delivery) { return {delivery.series, delivery.archive, delivery.build_id}; }
+
 }  // namespace
 
-Deliverer::Deliverer(const config::Config& config, const archive::Store& store, std::int64_t run_id,
-                     std::stop_token stop, std::function<void()> became_idle)
+Deliverer::Deliverer(const config::Config& config, const archive::Store& store, const std::string& store_id,
+                     std::int64_t run_id, std::stop_token stop, std::function<void()> became_idle)
     : config_(config),
       store_(store),
       run_id_(run_id),
       stop_(std::move(stop)),
       became_idle_(std::move(became_idle)),
       on_stop_(stop_, [this] { ended_.request_stop(); }),
-      deliveries_(worker_options(config)) {
+      deliveries_(worker_options(config, store_id)) {
   for (const auto& [name, target] : config.archives.deliver) {
-    lanes_.emplace(name, Lane{open_target(name, target), nullptr, {}, {}, {}, {}});
+    Lane& lane = lanes_[name];
+    lane.target = open_target(name, target, store.tree().access());
+    lane.place = place_key(store_id, target.place);
+    lane.threads = std::make_unique<ThreadPool>(lane.target->parallel());
   }
   busy_ = !lanes_.empty();
-  if (!lanes_.empty()) coordinator_ = std::jthread([this] { coordinate(); });
+  if (!lanes_.empty()) coordinator_ = start_thread("deliveries", [this](const std::stop_token&) { coordinate(); });
 }
 
 Deliverer::~Deliverer() {
@@ -195,17 +203,18 @@ void Deliverer::start(Lane& lane, const queue::Delivery& delivery,
     busy_ = true;
   }
   lane.under_way.push_back(delivery.build_id);
-  if (!lane.threads) lane.threads = std::make_unique<ThreadPool>(lane.target->parallel());
-  lane.threads->submit([this, delivery, what, &target = *lane.target] {
+  lane.threads->submit([this, delivery, what, &lane] {
     Attempt attempt;
     attempt.delivery = delivery;
     const Stopwatch watch;
     try {
-      (this->*what)(target, attempt);
+      settle(lane);
+      (this->*what)(*lane.target, attempt);
     } catch (const Error& error) {
       attempt.outcome = queue::DeliveryOutcome::retry;
       attempt.error_kind = error.code();
       attempt.error = error.full_text();
+      if (error.kind() == ErrorKind::target_unreachable) unsettle(lane);
     } catch (const std::exception& error) {
       attempt.outcome = queue::DeliveryOutcome::retry;
       attempt.error_kind = traits_of(ErrorKind::internal).code;
@@ -219,11 +228,35 @@ void Deliverer::start(Lane& lane, const queue::Delivery& delivery,
   });
 }
 
+// Its place may be another one when it is back, adopted in the meantime.
+void Deliverer::unsettle(Lane& lane) {
+  std::lock_guard lock(*lane.settling);
+  lane.settled = false;
+}
+
+// By whichever thread comes first; again after the target was away.
+void Deliverer::settle(Lane& lane) {
+  std::lock_guard lock(*lane.settling);
+  if (lane.settled) return;
+  const std::string& name = lane.target->name();
+  constexpr std::size_t k_looked_for = 10;
+  const auto known = with_database([&] {
+    const auto place = deliveries_.place(name, lane.place);
+    return KnownPlace{place.database, place.marker, deliveries_.delivered(name, k_looked_for)};
+  });
+  settle_place(
+      *lane.target, known,
+      [&](const std::string& marker) { with_database([&] { deliveries_.note_place(name, lane.place, marker); }); },
+      ended_.get_token());
+  lane.settled = true;
+}
+
 void Deliverer::deliver(storage::Target& target, Attempt& attempt) {
   const queue::Delivery& delivery = attempt.delivery;
   Stopwatch watch;
-  const Fd build = open_build(store_, delivery);
-  attempt.bytes_sent = target.put({build.get(), delivery.size_bytes}, delivery.path, ended_.get_token());
+  std::int64_t mtime_ns = 0;
+  const Fd build = open_build(store_, delivery, mtime_ns);
+  attempt.bytes_sent = target.put({build.get(), delivery.size_bytes, mtime_ns}, delivery.build_id, ended_.get_token());
   attempt.upload_seconds = watch.lap();
   const auto disputed = with_database([&] { return deliveries_.wanted(delivery); });
   if (!disputed) {
@@ -232,7 +265,7 @@ void Deliverer::deliver(storage::Target& target, Attempt& attempt) {
   }
   attempt.disputed = *disputed;
   attempt.switched = true;  // also where the answer is lost
-  target.point(archive::public_path(delivery.series, delivery.archive), delivery.path, ended_.get_token());
+  target.point(link_of(delivery), ended_.get_token());
   attempt.switch_seconds = watch.lap();
 }
 
@@ -241,10 +274,9 @@ void Deliverer::remove(storage::Target& target, Attempt& attempt) {
   attempt.outcome = queue::DeliveryOutcome::removed;
   Stopwatch watch;
   attempt.switched = true;
-  attempt.switched =
-      target.unpoint(archive::public_path(delivery.series, delivery.archive), delivery.path, ended_.get_token());
+  attempt.switched = target.unpoint(link_of(delivery), ended_.get_token());
   attempt.switch_seconds = watch.lap();
-  target.remove(delivery.path, ended_.get_token());
+  target.remove(delivery.build_id, ended_.get_token());
 }
 
 void Deliverer::record(const Attempt& attempt) {

@@ -17,11 +17,11 @@
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "archive/store.hpp"
 #include "base/thread_pool.hpp"
+#include "base/threads.hpp"
 #include "config/config.hpp"
 #include "queue/deliveries.hpp"
 #include "storage/target.hpp"
@@ -32,9 +32,9 @@ namespace zipmodule::run {
 class Deliverer {
  public:
   // `became_idle` is called by a thread of its own, and must be good until the destructor has returned. `stop`: ends what is
-  // under way; it stays due. The others must outlive it.
-  Deliverer(const config::Config& config, const archive::Store& store, std::int64_t run_id, std::stop_token stop,
-            std::function<void()> became_idle);
+  // under way; it stays due. The others must outlive it. Throws Error{threads}.
+  Deliverer(const config::Config& config, const archive::Store& store, const std::string& store_id, std::int64_t run_id,
+            std::stop_token stop, std::function<void()> became_idle);
   ~Deliverer();
 
   // There may be more that is due.
@@ -52,11 +52,14 @@ class Deliverer {
   using Clock = std::chrono::steady_clock;
   using Attempt = queue::DeliveryAttempt;
 
-  // What belongs to one target. Used by the coordinating thread, but for the target itself.
+  // What belongs to one target. Used by the coordinating thread, but for the target itself and whether it is settled.
   struct Lane {
     std::unique_ptr<storage::Target> target;
-    std::unique_ptr<ThreadPool> threads;  // made when they are needed
-    std::vector<std::string> under_way;   // builds
+    std::string place;  // as the database names it
+    std::unique_ptr<std::mutex> settling = std::make_unique<std::mutex>();
+    bool settled = false;  // guarded by settling: the target is the place that is known
+    std::unique_ptr<ThreadPool> threads;
+    std::vector<std::string> under_way;  // builds
     Clock::time_point away_until;
     Clock::time_point full_until;
     Clock::time_point removes_at;  // the next look at what is retired
@@ -67,6 +70,8 @@ class Deliverer {
   void give_up(const std::string& why);
   void start_due(Lane& lane);
   void start(Lane& lane, const queue::Delivery& delivery, void (Deliverer::*what)(storage::Target&, Attempt&));
+  void settle(Lane& lane);
+  void unsettle(Lane& lane);
   void deliver(storage::Target& target, Attempt& attempt);
   void remove(storage::Target& target, Attempt& attempt);
   void record(const Attempt& attempt);
@@ -105,7 +110,7 @@ class Deliverer {
   bool draining_ = false;
   bool closed_ = false;
 
-  std::jthread coordinator_;  // last: ends before the rest goes
+  Thread coordinator_;  // last: ends before the rest goes
 };
 
 }  // namespace zipmodule::run

@@ -27,8 +27,9 @@ constexpr double k_last_poll_seconds = 0.2;
 constexpr std::chrono::milliseconds k_postponed_poll{100};
 constexpr double k_postponed_seconds = 10;
 
-JobDefaults job_defaults(const config::Config& config) {
-  JobDefaults defaults{zip::parse_level(config.zip.level).value_or(zip::Level::balanced), {}};
+JobDefaults job_defaults(const config::Config& config, StoreIdentity& identity) {
+  JobDefaults defaults{zip::parse_level(config.zip.level).value_or(zip::Level::balanced), {}, {}};
+  defaults.before_build = [&identity] { identity.note_building(); };
   for (const auto& [name, target] : config.archives.deliver) defaults.targets.insert(name);
   return defaults;
 }
@@ -37,15 +38,15 @@ double seconds(std::chrono::seconds time) { return std::chrono::duration<double>
 
 }  // namespace
 
-Dispatcher::Dispatcher(const config::Config& config, Site& site, queue::Worker& worker, Leases& leases,
-                       std::int64_t run_id, std::stop_token stop)
+Dispatcher::Dispatcher(const config::Config& config, Site& site, StoreIdentity& identity, queue::Worker& worker,
+                       Leases& leases, std::int64_t run_id, std::stop_token stop)
     : config_(config),
       site_(site),
       worker_(worker),
       leases_(leases),
       run_id_(run_id),
       stop_(std::move(stop)),
-      defaults_(job_defaults(config)),
+      defaults_(job_defaults(config, identity)),
       patience_(leases, stop_),
       settler_(site, worker, leases, patience_, run_id),
       work_(std::numeric_limits<std::size_t>::max()),  // bounded by wanted_claims
@@ -55,8 +56,8 @@ Dispatcher::Dispatcher(const config::Config& config, Site& site, queue::Worker& 
                  arrived_.notify_all();
                }),
       lookout_(config, worker, patience_, [this] { wake(); }),
-      deliverer_(config, site.store(), run_id, stop_, [this] { wake(); }) {
-  for (unsigned i = 0; i < config.run.workers; ++i) workers_.emplace_back([this] { work_loop(); });
+      deliverer_(config, site.store(), identity.store(), run_id, stop_, [this] { wake(); }) {
+  workers_ = start_crew("builds", config.run.workers, [this](const std::stop_token&) { work_loop(); });
 }
 
 Dispatcher::~Dispatcher() {
@@ -97,10 +98,10 @@ bool Dispatcher::may_claim() {
 }
 
 std::size_t Dispatcher::wanted_claims() const {
-  const double ahead = average_build_seconds_ > 0
-                           ? std::min(k_ahead_most, k_ahead_seconds * config_.run.workers / average_build_seconds_)
-                           : 0;
-  const auto target = config_.run.workers + static_cast<std::size_t>(ahead);
+  const auto workers = static_cast<double>(workers_.size());
+  const double ahead =
+      average_build_seconds_ > 0 ? std::min(k_ahead_most, k_ahead_seconds * workers / average_build_seconds_) : 0;
+  const auto target = workers_.size() + static_cast<std::size_t>(ahead);
   const std::size_t working = in_flight_ - postponed_.size();
   return target > working ? target - working : 0;
 }

@@ -14,12 +14,13 @@
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/bounded_queue.hpp"
+#include "base/threads.hpp"
 #include "queue/worker.hpp"
 #include "run/deliverer.hpp"
+#include "run/identity.hpp"
 #include "run/job.hpp"
 #include "run/leases.hpp"
 #include "run/lookout.hpp"
@@ -42,8 +43,9 @@ struct Tally {
 class Dispatcher {
  public:
   // All must outlive it. `stop`: claim no more, end the builds, give the leases back.
-  Dispatcher(const config::Config& config, Site& site, queue::Worker& worker, Leases& leases, std::int64_t run_id,
-             std::stop_token stop);
+  // Throws Error{threads} where not even one worker can be started.
+  Dispatcher(const config::Config& config, Site& site, StoreIdentity& identity, queue::Worker& worker, Leases& leases,
+             std::int64_t run_id, std::stop_token stop);
   ~Dispatcher();
 
   // Until nothing is due (and run.linger is over) and all is delivered, run.max_runtime nears, or the stop. Throws Error{database} when the
@@ -96,7 +98,7 @@ class Dispatcher {
   bool woken_ = false;  // something was published, or the listener's state changed
 
   std::stop_callback<std::function<void()>> on_stop_;
-  std::vector<std::jthread> workers_;  // with the lookout's and the deliverer's last: joined before the rest goes
+  std::vector<Thread> workers_;  // with the lookout's and the deliverer's last: joined before the rest goes
   Lookout lookout_;
   Deliverer deliverer_;
 };

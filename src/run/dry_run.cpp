@@ -12,11 +12,13 @@ namespace {
 // More than a person reads, and a bound for a queue of a million jobs.
 constexpr std::size_t k_jobs_most = 1'000;
 
-PlannedJob planned(const queue::ClaimedJob& job, const archive::Builder& builder) {
+PlannedJob planned(const queue::ClaimedJob& job, const Site& site) {
   PlannedJob result{job.series, job.archive, job.lease.revision, job.built_revision == job.lease.revision, {}, {}};
   if (result.link_only) return result;
   try {
-    result.plan = builder.plan(build_request(job, zip::Level::balanced), {});
+    archive::BuildRequest request = build_request(job, zip::Level::balanced);
+    request.older = older_build(job, site.store());
+    result.plan = site.builder().plan(request, {});
   } catch (const Error& error) {
     result.error = error;
   }
@@ -27,10 +29,10 @@ PlannedJob planned(const queue::ClaimedJob& job, const archive::Builder& builder
 
 std::size_t dry_run(const config::Config& config, const std::function<void(const PlannedJob&)>& visit) {
   queue::require_current_schema({config.database.dsn, "zipmodule run --dry-run"});
-  queue::Worker worker(worker_options(config));
+  queue::Worker worker(worker_options(config, {}));
   const Site site(config, archive::Folders::expected);
   const auto jobs = worker.peek(k_jobs_most);
-  for (const auto& job : jobs) visit(planned(job, site.builder()));
+  for (const auto& job : jobs) visit(planned(job, site));
   return jobs.size();
 }
 

@@ -18,8 +18,8 @@ std::chrono::milliseconds interval(std::chrono::seconds lease) {
 Heartbeat::Heartbeat(queue::WorkerOptions options, Leases& leases)
     : options_(std::move(options)),
       leases_(leases),
-      thread_([this](const std::stop_token& stop) { loop(stop); }),
-      watch_([this](const std::stop_token& stop) { watch(stop); }) {}
+      thread_(start_thread("the heartbeat", [this](const std::stop_token& stop) { loop(stop); })),
+      watch_(start_thread("the leases' ends", [this](const std::stop_token& stop) { watch(stop); })) {}
 
 void Heartbeat::pause(const std::stop_token& stop, std::chrono::milliseconds time) {
   std::unique_lock lock(mutex_);

@@ -3,8 +3,8 @@
 
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 
+#include "base/threads.hpp"
 #include "queue/worker.hpp"
 #include "run/leases.hpp"
 
@@ -15,7 +15,7 @@ namespace zipmodule::run {
 // build stopped. A database that is away is tried again each time; that alone ends nothing.
 class Heartbeat {
  public:
-  // `leases` must outlive it.
+  // `leases` must outlive it. Throws Error{threads}.
   Heartbeat(queue::WorkerOptions options, Leases& leases);
 
  private:
@@ -28,9 +28,9 @@ class Heartbeat {
   Leases& leases_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::jthread thread_;
+  Thread thread_;
   // Ends builds whose leases ran out, apart from the thread that may hang in a statement. Last: joined first.
-  std::jthread watch_;
+  Thread watch_;
 };
 
 }  // namespace zipmodule::run

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,6 +13,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "run/job.hpp"
 
 namespace zipmodule::run {
 namespace {
@@ -17,29 +21,37 @@ namespace {
 constexpr std::size_t k_batch = 1'000;
 constexpr std::size_t k_audit_most = 10'000;  // a stat each: 50 ms from a warm cache
 constexpr double k_audit_seconds = 60;
+// What goes without anybody asking: a mistake about which database this is must not cost more.
+constexpr std::size_t k_swept_most = 10;
+constexpr std::chrono::seconds k_sweep_again = std::chrono::hours(1);
 
-void remove_unknown(const archive::Store& store, queue::Worker& worker,
-                    std::vector<std::pair<std::string, std::string>>& builds) {
-  std::vector<std::string> ids;
-  ids.reserve(builds.size());
-  for (const auto& [id, path] : builds) ids.push_back(id);
-  auto known = worker.known_builds(ids);
-  std::sort(known.begin(), known.end());
-  for (const auto& [id, path] : builds) {
-    if (std::binary_search(known.begin(), known.end(), id)) continue;
-    store.remove_build(path);
-    log::info("removed {}: built, but never committed", path);
-  }
-  builds.clear();
+tree::Link link_of(const queue::StoredBuild& stored) { return {stored.series, stored.archive, stored.build.build_id}; }
+
+// Builds here that the database does not know, by id.
+std::vector<std::string> unknown_builds(const archive::Store& store, queue::Worker& worker) {
+  std::vector<std::string> unknown;
+  std::vector<std::string> batch;
+  const auto look = [&] {
+    auto known = worker.known_builds(batch);
+    std::sort(known.begin(), known.end());
+    std::copy_if(batch.begin(), batch.end(), std::back_inserter(unknown),
+                 [&](const std::string& id) { return !std::binary_search(known.begin(), known.end(), id); });
+    batch.clear();
+  };
+  store.for_each_build([&](const std::string& id) {
+    batch.push_back(id);
+    if (batch.size() == k_batch) look();
+  });
+  if (!batch.empty()) look();
+  return unknown;
 }
 
-void sweep_orphans(const archive::Store& store, queue::Worker& worker) {
-  std::vector<std::pair<std::string, std::string>> builds;
-  store.for_each_build([&](const std::string& id, const std::string& path) {
-    builds.emplace_back(id, path);
-    if (builds.size() == k_batch) remove_unknown(store, worker, builds);
-  });
-  if (!builds.empty()) remove_unknown(store, worker, builds);
+bool is_young(const archive::Store& store, const std::string& build_id, std::chrono::seconds grace) {
+  const auto file = store.tree().find(build_id);
+  if (!file) return false;  // what is left is its record
+  const auto made = std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(file->mtime_ns)));
+  return std::chrono::system_clock::now() - made < grace;
 }
 
 // One archive's trouble on the disk must not keep the run from all others.
@@ -47,6 +59,8 @@ template <class What>
 void apart(const queue::StoredBuild& stored, What what) {
   try {
     what();
+  } catch (const StoreGone&) {
+    throw;
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::database || error.kind() == ErrorKind::stopped) throw;
     log::warn("{}/{}: {}", stored.series, stored.archive, error.full_text());
@@ -70,50 +84,86 @@ void forget_damaged(const archive::Store& store, queue::Worker& worker, std::int
       log::warn("{}: its archive is damaged: {}; it will be built again", name, problem);
       break;
   }
-  store.remove_link(stored.series, stored.archive, stored.build.path);
-  store.remove_build(stored.build.path);
+  store.tree().remove_link(link_of(stored));
+  store.remove_build(stored.build.build_id);
 }
 
-void audit_one(Site& site, queue::Worker& worker, std::int64_t run_id, const queue::StoredBuild& stored,
-               const std::stop_token& stop) {
-  const queue::BuildRecord& build = stored.build;
+void repair_link(const archive::Store& store, queue::Worker& worker, const queue::StoredBuild& stored) {
+  const tree::Link link = link_of(stored);
+  const auto target = store.tree().link_target(link.series, link.archive);
+  if (target == link.build_id) return;
+  // As after a restored dump: what was built since stays public until a publish replaces it.
+  if (target && store.tree().find(*target) &&
+      (store.tree().leads_to_younger(link, stored.build.mtime_ns) || worker.known_builds({*target}).empty())) {
+    log::info("{}/{}: its public name leads to a newer build, or one that the database does not know, and stays",
+              link.series, link.archive);
+    return;
+  }
+  log::info("{}/{}: its link was gone or wrong; repaired", link.series, link.archive);
+  store.tree().switch_link(link);
+}
+
+void audit_one(Site& site, const StoreIdentity& identity, queue::Worker& worker, std::int64_t run_id,
+               const queue::StoredBuild& stored, const std::stop_token& stop) {
   const archive::Store& store = site.store();
-  const auto result = archive::audit_build(store, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint},
-                                           false, site.pool(), stop);
+  const auto result =
+      archive::audit_build(store, {stored_file(stored.build), stored.build.fingerprint}, false, site.pool(), stop);
   if (!result.good) {
+    // A disk that was unmounted meanwhile shows nothing but missing files.
+    identity.require_there();
     forget_damaged(store, worker, run_id, stored, result.problem);
     return;
   }
-  if (result.new_mtime_ns) worker.note_mtime(build.build_id, *result.new_mtime_ns);
-  if (store.link_target(stored.series, stored.archive) != build.path) {
-    log::info("{}/{}: its link was gone or wrong; repaired", stored.series, stored.archive);
-    store.switch_link(stored.series, stored.archive, build.path);
-  }
+  if (result.new_mtime_ns) worker.note_mtime(stored.build.build_id, *result.new_mtime_ns);
+  repair_link(store, worker, stored);
 }
 
 }  // namespace
 
-void refuse_unmounted(const archive::Store& store, queue::Worker& worker) {
-  if (store.has_marker() || worker.builds_after("", 1).empty()) return;
-  throw Error(ErrorKind::store_unwritable,
-              fmt::format("{} has no file .zipmodule.store, but archives were built in it", store.root().string()),
-              "mount its disk; if the archives are lost for good, create that file and they are built again");
+std::vector<UnknownBuild> look_for_unknown(const archive::Store& store, queue::Worker& worker,
+                                           std::chrono::seconds grace) {
+  std::vector<UnknownBuild> found;
+  for (std::string& id : unknown_builds(store, worker)) {
+    const bool young = is_young(store, id, grace);
+    found.push_back({std::move(id), young, {}});
+  }
+  if (found.empty()) return found;
+  std::map<std::string_view, UnknownBuild*> by_id;
+  for (UnknownBuild& build : found) by_id.emplace(build.build_id, &build);
+  store.tree().for_each_link([&](const tree::Link& link) {
+    const auto it = by_id.find(link.build_id);
+    if (it != by_id.end()) it->second->public_name = fmt::format("{}/{}", link.series, link.archive);
+  });
+  return found;
 }
 
-void require_mounted(const archive::Store& store, queue::Worker& worker) {
-  refuse_unmounted(store, worker);
-  if (!store.has_marker()) store.write_marker();
+Swept sweep(const archive::Store& store, queue::Worker& worker, std::chrono::seconds grace, std::size_t most) {
+  Swept swept;
+  for (const UnknownBuild& build : look_for_unknown(store, worker, grace)) {
+    if (!build.public_name.empty() || build.young || swept.removed == most) {
+      ++swept.left;
+      continue;
+    }
+    store.remove_build(build.build_id);
+    ++swept.removed;
+    log::warn("removed {}, which the database does not know: it was built and never committed, or its job was removed",
+              build_path(build.build_id));
+  }
+  return swept;
 }
 
-void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begun) {
+void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begun, std::chrono::seconds grace) {
   const auto ended = worker.recover(begun.run_id);
   if (ended > 0) log::info("{} leases of an earlier run were ended", ended);
-  const auto swept = site.store().sweep_temporaries();
-  if (swept > 0) log::info("{} temporary files of an earlier run were removed", swept);
-  if (!begun.previous_clean) sweep_orphans(site.store(), worker);
+  const auto removed = site.store().tree().sweep_temporaries();
+  if (removed > 0) log::info("{} temporary files of an earlier run were removed", removed);
+  if (!begun.sweeps) return;
+  const Swept swept = sweep(site.store(), worker, grace, k_swept_most);
+  worker.note_sweep(swept.left > 0 ? std::optional(k_sweep_again) : std::nullopt);
 }
 
-void audit(Site& site, queue::Worker& worker, std::int64_t run_id, const std::stop_token& stop) {
+void audit(Site& site, const StoreIdentity& identity, queue::Worker& worker, std::int64_t run_id,
+           const std::stop_token& stop) {
   Stopwatch watch;
   std::string cursor = worker.audit_cursor();
   const std::string began_at = cursor;
@@ -121,7 +171,7 @@ void audit(Site& site, queue::Worker& worker, std::int64_t run_id, const std::st
     const auto builds = worker.builds_after(cursor, k_batch);
     for (const auto& stored : builds) {
       if (stop.stop_requested() || watch.seconds() > k_audit_seconds) break;
-      apart(stored, [&] { audit_one(site, worker, run_id, stored, stop); });
+      apart(stored, [&] { audit_one(site, identity, worker, run_id, stored, stop); });
       cursor = stored.build.build_id;
       ++audited;
     }
@@ -144,8 +194,8 @@ std::size_t collect_garbage(const archive::Store& store, queue::Worker& worker, 
     for (const auto& stored : retired) {
       apart(stored, [&] {
         // Where another host has built the archive since, this one's link still leads here.
-        store.remove_link(stored.series, stored.archive, stored.build.path);
-        store.remove_build(stored.build.path);
+        store.tree().remove_link(link_of(stored));
+        store.remove_build(stored.build.build_id);
         ids.push_back(stored.build.build_id);
       });
     }

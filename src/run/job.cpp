@@ -30,6 +30,7 @@ queue::Measurements to_measurements(const archive::BuildMeasurements& measured, 
   result.files = measured.files;
   result.files_reused = measured.files_reused;
   result.files_missing = measured.missing.size();
+  result.files_excluded = measured.files_excluded;
   result.bytes_in = measured.write.bytes_in;
   result.bytes_out = measured.write.bytes_out;
   return result;
@@ -62,9 +63,11 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
   if (error.kind() == ErrorKind::cancelled) failure.attempt.outcome = queue::Outcome::cancelled;
   if (error.kind() == ErrorKind::disk_reserve) failure.attempt.outcome = queue::Outcome::skipped;
   if (is_disk_trouble(failure.attempt.error_kind)) failure.retry_after_seconds = k_disk_retry_seconds;
-  // Others hold the descriptors, as they hold the disk's space: it is waited for in the same way.
-  if (error.kind() == ErrorKind::open_files) failure.retry_after_seconds = k_disk_retry_seconds;
-  // A host that comes back is not kept waiting for a pause that grew in the meantime.
+  // Others hold the descriptors and threads, as they hold the disk's space: they are waited for in the same way.
+  if (error.kind() == ErrorKind::open_files || error.kind() == ErrorKind::threads)
+    failure.retry_after_seconds = k_disk_retry_seconds;
+  // A host or disk that comes back is not kept waiting for a pause that grew in the meantime.
+  if (error.kind() == ErrorKind::root_away) failure.retry_after_seconds = k_unreachable_retry_seconds;
   if (error.kind() == ErrorKind::source_unreachable) failure.retry_after_seconds = k_unreachable_retry_seconds;
   if (error.kind() == ErrorKind::source_refused) failure.retry_after_seconds = k_refused_retry_seconds;
   if (error.kind() == ErrorKind::lease_lost) failure.retry_after_seconds = 0;
@@ -77,11 +80,13 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
 bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& store, AttemptResult& result) {
   if (!job.current) return false;
   const queue::BuildRecord& build = *job.current;
-  const auto state = store.state_of(build.path, build.size_bytes, build.mtime_ns);
+  const auto state = store.state_of(stored_file(build));
   const bool good = state == archive::BuildState::good;
   if (result.work.held->stop.stop_requested()) throw Error(ErrorKind::stopped, "building was stopped");
   if (job.built_revision != job.lease.revision) {
-    if (good) store.switch_link(job.series, job.archive, build.path);
+    const tree::Link link{job.series, job.archive, build.build_id};
+    // As after a restored dump: what was built since stays public until its successor is there.
+    if (good && !store.tree().leads_to_younger(link, build.mtime_ns)) store.tree().switch_link(link);
     return false;
   }
   if (good) {
@@ -92,19 +97,11 @@ bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& st
     result.attempt.outcome = queue::Outcome::retry;
     result.attempt.error_kind = traits_of(here ? ErrorKind::corrupt : ErrorKind::lease_lost).code;
     result.attempt.error =
-        here ? archive::problem_of(state, {build.path, build.size_bytes, build.mtime_ns, build.fingerprint})
-             : fmt::format("{} built {} and stopped before it was linked", job.elsewhere, build.path);
+        here ? archive::problem_of(state, {stored_file(build), build.fingerprint})
+             : fmt::format("{} built {} and stopped before it was linked", job.elsewhere, build_path(build.build_id));
     result.what = UselessBuild{build};
   }
   return true;
-}
-
-// The job's build, where it is good and in this store: what the next one takes unchanged entries from.
-std::optional<archive::StoredFile> older_build(const queue::ClaimedJob& job, const archive::Store& store) {
-  if (!job.current) return std::nullopt;
-  const queue::BuildRecord& build = *job.current;
-  if (store.state_of(build.path, build.size_bytes, build.mtime_ns) != archive::BuildState::good) return std::nullopt;
-  return archive::StoredFile{build.build_id, build.path, build.size_bytes, build.mtime_ns};
 }
 
 // What is built and then goes nowhere would be missed by nobody until somebody looks for it there.
@@ -118,11 +115,15 @@ void require_targets(const queue::ClaimedJob& job, const std::set<std::string>& 
 }
 
 queue::BuildRecord to_record(const archive::FinishedBuild& finished) {
-  return {finished.file.build_id, finished.file.path,   finished.file.size_bytes,
-          finished.entries,       finished.fingerprint, finished.file.mtime_ns};
+  return {finished.file.build_id, finished.file.size_bytes, finished.entries, finished.fingerprint,
+          finished.file.mtime_ns};
 }
 
 }  // namespace
+
+archive::StoredFile stored_file(const queue::BuildRecord& build) {
+  return {build.build_id, build.size_bytes, build.mtime_ns};
+}
 
 bool is_disk_trouble(const std::string& error_kind) {
   const auto kind = error_kind_from_code(error_kind);
@@ -136,6 +137,12 @@ archive::BuildRequest build_request(const queue::ClaimedJob& job, zip::Level def
   request.level = job.level ? zip::parse_level(*job.level).value_or(default_level) : default_level;
   request.skip_missing = job.on_missing == "skip";
   return request;
+}
+
+std::optional<archive::StoredFile> older_build(const queue::ClaimedJob& job, const archive::Store& store) {
+  if (!job.current) return std::nullopt;
+  const archive::StoredFile file = stored_file(*job.current);
+  return store.state_of(file) == archive::BuildState::good ? std::optional(file) : std::nullopt;
 }
 
 AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store,
@@ -158,6 +165,8 @@ AttemptResult attempt_job(Work work, const archive::Builder& builder, const arch
     require_targets(job, defaults.targets);
     archive::BuildRequest request = build_request(job, defaults.level);
     request.older = older_build(job, store);
+    if (job.current) request.newer_than_ns = job.current->mtime_ns;
+    if (defaults.before_build) defaults.before_build();
     const auto finished = builder.build(request, held.stop.get_token(), held.progress, measured);
     measure();
     attempt.outcome = queue::Outcome::done;

@@ -1,7 +1,9 @@
 // One attempt at one job: everything between the claim and the commit. The place where a job's errors are caught.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
@@ -41,15 +43,22 @@ struct AttemptResult {
 // What the builder is asked for; `default_level` where the job names none.
 archive::BuildRequest build_request(const queue::ClaimedJob& job, zip::Level default_level);
 
+// The job's build, where it is good and in this store: what the next one takes unchanged entries from.
+std::optional<archive::StoredFile> older_build(const queue::ClaimedJob& job, const archive::Store& store);
+
 // What jobs may leave to the configuration.
 struct JobDefaults {
   zip::Level level = zip::Level::balanced;
-  std::set<std::string> targets;  // all that a job can be delivered to
+  std::set<std::string> targets;         // all that a job can be delivered to
+  std::function<void()> before_build{};  // called before anything is built; may throw
 };
 
 // Builds the job. Never throws.
 AttemptResult attempt_job(Work work, const archive::Builder& builder, const archive::Store& store,
                           const JobDefaults& defaults);
+
+// The file that the database knows.
+archive::StoredFile stored_file(const queue::BuildRecord& build);
 
 // Whether an error means that the store's disk needs a person, not the job.
 bool is_disk_trouble(const std::string& error_kind);

@@ -22,7 +22,7 @@ constexpr double k_due_good_times = 20;
 Lookout::Lookout(const config::Config& config, queue::Worker& worker, Patience& patience, std::function<void()> wake)
     : worker_(worker), patience_(patience), lease_(config.run.lease) {
   if (config.run.linger > std::chrono::seconds(0)) {
-    listener_.emplace(worker_options(config).connection, std::move(wake));
+    listener_.emplace(connection_options(config), std::move(wake));
   }
 }
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <span>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/fd.hpp"
@@ -90,6 +91,8 @@ void expose_queue(Exposition& to, const queue::Gauges& queue) {
   to.gauge("zipmodule_undelivered_oldest_age_seconds",
            "How long the oldest of them has been on its way; 0 where none is.",
            fmt::format("{:.3f}", queue.oldest_delivery_seconds));
+  to.gauge("zipmodule_unseen_stores", "Stores with current archives that no run has seen for an hour.",
+           queue.unseen_stores);
   if (!queue.success_at) return;
   to.gauge("zipmodule_run_last_success_timestamp_seconds", "When this host's last run that ended well ended.",
            fmt::format("{:.3f}", *queue.success_at));
@@ -112,11 +115,12 @@ std::string metrics_text(const Metrics& metrics) {
 void write_metrics(const std::filesystem::path& path, const std::string& text) {
   const std::string temporary = path.string() + ".tmp";
   // Whatever a crash left there is written over; a link is not followed.
-  const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!fd) throw store_error(errno, "create " + temporary);
   // The exporter is another user, whatever the umask.
   if (::fchmod(fd.get(), 0644) != 0 || !pwrite_full(fd.get(), std::as_bytes(std::span(text)), 0))
     throw store_error(errno, "write " + temporary);
+  close_or_throw(std::move(fd), temporary);
   if (std::rename(temporary.c_str(), path.c_str()) != 0)
     throw store_error(errno, fmt::format("rename {} to {}", temporary, path.string()));
 }

@@ -36,11 +36,13 @@ void prune_builds(const config::Config& config, Pruned& pruned, const std::stop_
     pruned.why_not_builds = fmt::format("{} is not there", config.archives.root.string());
     return;
   }
-  const archive::Store store(config.archives.root, config.archives.min_free_bytes, archive::Folders::expected);
-  queue::Worker worker(worker_options(config));
-  refuse_unmounted(store, worker);
+  const archive::Store store(config.archives.root, config.archives.min_free_bytes, access_of(config.archives),
+                             archive::Folders::expected);
+  queue::Worker worker(worker_options(config, store_id(store.tree())));
+  const StoreState state = look_at_store(store.tree(), worker);
+  if (const auto error = refusal(state, store.tree())) throw Error(*error);
   // Nothing was ever built here. The lock's file would be made by who prunes, and be in the way of who runs.
-  if (!store.has_marker()) {
+  if (state.standing == Standing::fresh) {
     pruned.builds = 0;
     return;
   }

@@ -14,6 +14,8 @@
 #include "run/dispatcher.hpp"
 #include "run/heartbeat.hpp"
 #include "run/housekeeping.hpp"
+#include "run/identity.hpp"
+#include "run/own_store.hpp"
 #include "run/prune.hpp"
 #include "run/site.hpp"
 #include "run/status_line.hpp"
@@ -56,16 +58,22 @@ int exit_code_of(const Tally& tally) {
 // Everything between the run row and its end.
 class Launch {
  public:
-  Launch(const config::Config& config, const Options& options, std::stop_token stop)
-      : config_(config), options_(options), stop_(std::move(stop)), site_(config), worker_(worker_options(config)) {}
+  Launch(const config::Config& config, const Options& options, StoreIdentity& identity, std::stop_token stop)
+      : config_(config),
+        options_(options),
+        stop_(std::move(stop)),
+        identity_(identity),
+        site_(config),
+        worker_(worker_options(config, identity.store())) {}
 
   // Fills in `ending` as far as it gets, also where it throws.
   void run(Ending& ending) {
-    const auto begun = worker_.begin_run(::getpid(), options_.version);
+    identity_.begin_run();
+    const auto begun = worker_.begin_run(::getpid(), options_.version, identity_.token());
     try {
-      require_mounted(site_.store(), worker_);
-      recover(site_, worker_, begun);
-      audit(site_, worker_, begun.run_id, stop_);
+      identity_.run_begun();
+      recover(site_, worker_, begun, config_.archives.grace);
+      audit(site_, identity_, worker_, begun.run_id, stop_);
       work(begun.run_id);
       collect_garbage(site_.store(), worker_, config_.archives.grace, stop_);
       prune_hourly(config_, stop_);
@@ -80,8 +88,8 @@ class Launch {
  private:
   void work(std::int64_t run_id) {
     Leases leases;
-    Heartbeat heartbeat(worker_options(config_), leases);
-    Dispatcher dispatcher(config_, site_, worker_, leases, run_id, stop_);
+    Heartbeat heartbeat(worker_options(config_, identity_.store()), leases);
+    Dispatcher dispatcher(config_, site_, identity_, worker_, leases, run_id, stop_);
     std::optional<StatusLine> line;
     if (options_.show_progress) line.emplace([&] { return status_text(dispatcher, leases); });
     try {
@@ -114,6 +122,7 @@ class Launch {
   const Options& options_;
   const std::stop_token stop_;
   Stopwatch watch_;
+  StoreIdentity& identity_;
   Site site_;
   queue::Worker worker_;
   Tally tally_;
@@ -122,17 +131,24 @@ class Launch {
 }  // namespace
 
 int execute(const config::Config& config, const Options& options, std::stop_token stop) {
+  require_own_store(config.archives.root);
   const auto lock = FileLock::try_acquire(config.run.lock_file);
   if (!lock) return lock_busy(config, config.run.lock_file);
   Announcer announcer(config, options.version);
   Ending ending;
   try {
-    queue::require_current_schema(worker_options(config).connection);
-    const archive::Store store(config.archives.root, config.archives.min_free_bytes);
+    queue::require_current_schema(connection_options(config));
+    queue::Worker worker(worker_options(config, {}));
+    const archive::Store store(config.archives.root, config.archives.min_free_bytes, access_of(config.archives),
+                               archive::Folders::expected);
+    // Before anything is made: in the place of a disk that is not mounted, nothing is.
+    if (const auto error = refusal(look_at_store(store.tree(), worker), store.tree())) throw Error(*error);
+    store.tree().make_folders();
     const auto store_lock = store.try_lock();
     if (!store_lock) return lock_busy(config, store.lock_path());
     announcer.started();
-    Launch(config, options, std::move(stop)).run(ending);
+    StoreIdentity identity(store.tree(), worker);
+    Launch(config, options, identity, std::move(stop)).run(ending);
     announcer.ended(ending);
     return ending.exit_code;
   } catch (const Error& error) {

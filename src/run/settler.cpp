@@ -80,7 +80,7 @@ void Settler::drop_build(const Work& work, const queue::BuildRecord& build) {
   const auto& before = work.job.current;
   const bool made_now = !before || before->build_id != build.build_id;
   try {
-    if (made_now) site_.store().remove_build(build.path);
+    if (made_now) site_.store().remove_build(build.build_id);
   } catch (const Error& error) {
     log::warn("{}", error.full_text());
   }
@@ -103,14 +103,14 @@ queue::Failure link_failure(const queue::Attempt& attempt, const Error& error) {
 }  // namespace
 
 void Settler::link_and_release(Results& committed, bool built_now) {
-  std::vector<archive::Link> links;
+  std::vector<tree::Link> links;
   for (const auto& result : committed) {
     const auto& build =
         built_now ? std::get<queue::BuildRecord>(result.what) : std::get<AlreadyBuilt>(result.what).build;
-    links.push_back({result.work.job.series, result.work.job.archive, build.path});
+    links.push_back({result.work.job.series, result.work.job.archive, build.build_id});
   }
   // A lease that ran out here may have been taken over, and a newer build linked; release() tells, repair_link mends.
-  const auto problems = site_.store().switch_links(links);
+  const auto problems = site_.store().tree().switch_links(links);
   Results failures;
   Results linked;
   for (std::size_t i = 0; i < committed.size(); ++i) {
@@ -152,17 +152,17 @@ void Settler::repair_link(const Work& work) {
   std::string linked;
   for (int i = 0; i < k_tries; ++i) {
     const auto current = patience_.with_database([&] { return worker_.current(work.job.lease.job_id); });
-    if (!current || current->build.path == linked) return;
+    if (!current || current->build.build_id == linked) return;
     const queue::BuildRecord& build = current->build;
     // Another host's build is in another store: this one keeps what it has.
-    if (site_.store().state_of(build.path, build.size_bytes, build.mtime_ns) != archive::BuildState::good) return;
+    if (site_.store().state_of(stored_file(build)) != archive::BuildState::good) return;
     try {
-      site_.store().switch_link(current->series, current->archive, build.path);
+      site_.store().tree().switch_link({current->series, current->archive, build.build_id});
     } catch (const Error& error) {
       log::warn("{}: {}", work.held->label, error.full_text());
       return;
     }
-    linked = build.path;
+    linked = build.build_id;
   }
 }
 

@@ -14,17 +14,21 @@
 
 namespace zipmodule::run {
 
-std::unique_ptr<const storage::Root> open_root(const config::Config& config, const std::string& name,
-                                               const config::Place& place);
+// Throws what the root's constructor throws for what can't be right at any time; nothing is looked up yet.
+storage::RootPlace root_place(const config::Config& config, const std::string& name, const config::Place& place);
 
-std::unique_ptr<storage::Target> open_target(const std::string& name, const config::Target& target);
+std::unique_ptr<storage::Target> open_target(const std::string& name, const config::Target& target,
+                                             const tree::Access& access);
 
-// Content roots that can be opened; with `problems` those that can't are collected there instead of thrown, so that jobs
-// which don't need them go on.
-archive::Roots open_roots(const config::Config& config, std::vector<Error>* problems);
+// All content roots, none of them looked up yet.
+archive::Roots root_places(const config::Config& config);
 
 archive::PlanOptions plan_options(const config::Config& config);
-queue::WorkerOptions worker_options(const config::Config& config);
+queue::ConnectionOptions connection_options(const config::Config& config);
+// `store`: its id (identity.hpp); empty where that does not matter.
+queue::WorkerOptions worker_options(const config::Config& config, const std::string& store);
+// Mode and group of what is published. Throws Error{config} for a group that this host does not have.
+tree::Access access_of(const config::Archives& archives);
 
 // Owns them all; must outlive every build. Throws Error{store_unwritable, disk_full, io, config}.
 class Site {

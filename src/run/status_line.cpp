@@ -28,7 +28,7 @@ std::string progress_bar(double fraction, unsigned width) {
 }
 
 StatusLine::StatusLine(std::function<std::string()> text)
-    : text_(std::move(text)), thread_([this](const std::stop_token& stop) {
+    : text_(std::move(text)), thread_(try_start_thread("the progress", [this](const std::stop_token& stop) {
         std::unique_lock lock(mutex_);
         while (!stop.stop_requested()) {
           std::string line = text_();
@@ -37,9 +37,10 @@ StatusLine::StatusLine(std::function<std::string()> text)
           std::fflush(stderr);
           wake_.wait_for(lock, stop, k_repaint, [] { return false; });
         }
-      }) {}
+      })) {}
 
 StatusLine::~StatusLine() {
+  if (!thread_.joinable()) return;
   thread_.request_stop();
   thread_.join();
   fmt::print(stderr, "\r\033[K");

@@ -5,7 +5,8 @@
 #include <functional>
 #include <mutex>
 #include <string>
-#include <thread>
+
+#include "base/threads.hpp"
 
 namespace zipmodule::run {
 
@@ -25,7 +26,7 @@ class StatusLine {
   std::function<std::string()> text_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::jthread thread_;
+  Thread thread_;  // or none: the line is not shown then
 };
 
 }  // namespace zipmodule::run

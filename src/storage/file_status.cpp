@@ -28,18 +28,18 @@ FileType type_of(mode_t mode) noexcept {
 }  // namespace
 
 FileStatus to_status(const struct stat& s) noexcept {
-  return {type_of(s.st_mode),
-          (s.st_mode & S_IXUSR) != 0,
-          static_cast<std::uint64_t>(s.st_size),
-          nanoseconds(s.st_mtim),
-          nanoseconds(s.st_ctim),
-          s.st_ino,
-          s.st_dev};
+  FileStatus status;
+  status.type = type_of(s.st_mode);
+  status.executable = (s.st_mode & S_IXUSR) != 0;
+  status.size_bytes = static_cast<std::uint64_t>(s.st_size);
+  status.mtime_ns = nanoseconds(s.st_mtim);
+  status.version.file = mixed(s.st_dev, s.st_ino);
+  status.version.state = mixed(mixed(status.size_bytes, static_cast<std::uint64_t>(status.mtime_ns)),
+                               static_cast<std::uint64_t>(nanoseconds(s.st_ctim)));
+  return status;
 }
 
-bool same_version(const FileStatus& a, const FileStatus& b) noexcept {
-  return a.size_bytes == b.size_bytes && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns && a.inode == b.inode;
-}
+std::int64_t changed_ns(const struct stat& s) noexcept { return nanoseconds(s.st_ctim); }
 
 Error source_error(int error_number, const std::string& name) {
   const std::string message = fmt::format("source {}: {}", name, errno_text(error_number));
@@ -51,6 +51,12 @@ Error source_error(int error_number, const std::string& name) {
     case EXDEV:
       return {ErrorKind::source_outside, fmt::format("source {} leads outside its content root", name),
               "replace the symlink by the content, or name the root where the content is"};
+    case ENOTCONN:
+    case ESTALE:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ETIMEDOUT:
+      return {ErrorKind::root_away, message, "look whether its file system is mounted and its host is up"};
     case ENXIO:
     case ENODEV:
       return {ErrorKind::source_type, fmt::format("source {} is a socket or device, not a file", name)};

@@ -10,7 +10,10 @@
 
 namespace zipmodule::storage {
 
+// `settled` stays false: the open file knows.
 FileStatus to_status(const struct stat& s) noexcept;
+// When it changed last, in ns since 1970.
+std::int64_t changed_ns(const struct stat& s) noexcept;
 
 // `name`: "root:path".
 Error source_error(int error_number, const std::string& name);

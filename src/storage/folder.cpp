@@ -28,9 +28,6 @@ struct CloseDirectory {
 
 }  // namespace
 
-std::string WalkContext::path(const std::string& below) const { return join(base, below); }
-std::string WalkContext::name(const std::string& below) const { return fmt::format("{}:{}", root.name(), path(below)); }
-
 Folder::Folder(std::shared_ptr<const Folder> parent, std::size_t index)
     : context_(parent->context_),
       parent_(std::move(parent)),
@@ -48,9 +45,9 @@ Fd Folder::open_it() const {
   const LocalRoot& root = context_.root;
   // A real folder may have become a symlink since it was listed: O_NOFOLLOW. A symlink is resolved from the root.
   if (!parent_ || parent_->kind(index_in_parent_) == Kind::symlink_to_folder)
-    return root.open_path(context_.path(below_), k_flags);
+    return root.open_path(context_.frame.path(below_), k_flags);
   Fd fd(open_beneath(parent_->fd_.get(), parent_->name(index_in_parent_), k_flags | O_NOFOLLOW, root.confinement_));
-  if (!fd) throw source_error(errno, context_.name(below_));
+  if (!fd) throw source_error(errno, context_.frame.name(below_));
   return fd;
 }
 
@@ -61,18 +58,23 @@ void Folder::read() {
     problem_ = error;
     return;
   }
-  parent_.reset();
-  struct stat s {};
-  if (::fstat(fd_.get(), &s) != 0) throw source_error(errno, context_.name(below_));
+  const LocalRoot& root = context_.root;
+  const struct stat s = root.status_of(fd_.get(), context_.frame.path(below_));
   identity_ = {s.st_dev, s.st_ino};
-  context_.root.require_outside_store(fd_.get(), context_.path(below_));
+  file_system_ = root.file_systems_.of(fd_.get(), s.st_dev);
+  const bool stepped = parent_ && parent_->kind(index_in_parent_) == Kind::folder;
+  if (stepped ? root.store_.is_one(fd_.get()) : root.store_.is_inside(fd_.get())) {
+    throw root.in_store(context_.frame.path(below_));
+  }
+  if (parent_ && parent_->identity_.first != s.st_dev) root.mounts_.add(context_.frame.path(below_));
+  parent_.reset();
   list();
   read_batch(0);
 }
 
 void Folder::list() {
   const std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(::dup(fd_.get())));
-  if (!directory) throw source_error(errno, context_.name(below_));
+  if (!directory) throw source_error(errno, context_.frame.name(below_));
   errno = 0;
   while (const dirent* entry = ::readdir(directory.get())) {
     const std::string_view found(entry->d_name);
@@ -80,7 +82,7 @@ void Folder::list() {
     if (order_.size() % k_batch == 0) count_names();
     errno = 0;
   }
-  if (errno != 0) throw source_error(errno, context_.name(below_));
+  if (errno != 0) throw source_error(errno, context_.frame.name(below_));
   count_names();
   // Bytewise by full path: a folder as if its name ended in '/'.
   const auto key = [this](std::uint32_t at) { return std::pair(text_.data() + at + 1, text_[at]); };
@@ -97,8 +99,12 @@ void Folder::list() {
 }
 
 void Folder::note(const char* name, unsigned char type) {
+  if (context_.frame.excludes(below_, name)) {
+    ++left_out_;
+    return;
+  }
   if (text_.size() > std::numeric_limits<std::uint32_t>::max()) {
-    throw Error(ErrorKind::limit, fmt::format("source {} has more than 4 GiB of names", context_.name(below_)),
+    throw Error(ErrorKind::limit, fmt::format("source {} has more than 4 GiB of names", context_.frame.name(below_)),
                 "split the folder");
   }
   order_.push_back(static_cast<std::uint32_t>(text_.size()));
@@ -108,14 +114,12 @@ void Folder::note(const char* name, unsigned char type) {
 
 // Asked while names are read: a folder made to exhaust the memory is refused before it does.
 void Folder::count_names() {
-  if (context_.stop.stop_requested()) throw Error(ErrorKind::stopped, "the walk was stopped");
-  const std::uint64_t added = order_.size() - names_counted_;
-  names_counted_ += added;
-  if ((context_.names_held += added) > context_.limits.max_names) {
-    throw Error(ErrorKind::limit,
-                fmt::format("source {}: more than {} entries", context_.name(below_), context_.limits.max_names),
-                "publish fewer files, or raise limits.max_entries");
-  }
+  context_.frame.require_no_stop();
+  const std::uint64_t names = order_.size() - names_counted_;
+  const std::uint64_t bytes = text_.size() - bytes_counted_;
+  names_counted_ += names;
+  bytes_counted_ += bytes;
+  context_.frame.hold(below_, names, bytes);
 }
 
 // The order needs to know what is a folder: of symlinks, and where the file system doesn't tell with the name, by asking.
@@ -126,7 +130,7 @@ Folder::Kind Folder::kind_of(const char* name, unsigned char type) const {
   if (type == DT_DIR) return Kind::folder;
   if (type != DT_LNK) return Kind::file;
   try {
-    const FileStatus status = context_.root.status(context_.path(join(below_, name)));
+    const FileStatus status = context_.root.status(context_.frame.path(join(below_, name)));
     return status.type == FileType::directory ? Kind::symlink_to_folder : Kind::symlink;
   } catch (const Error&) {
     return Kind::symlink;  // told when it is visited
@@ -135,19 +139,23 @@ Folder::Kind Folder::kind_of(const char* name, unsigned char type) const {
 
 FileStatus Folder::status_of(std::size_t index) const {
   struct stat s {};
-  if (::fstatat(fd_.get(), name(index), &s, AT_SYMLINK_NOFOLLOW) != 0)
-    throw source_error(errno, context_.name(child_below(index)));
+  if (status_at(file_system_, fd_.get(), name(index), AT_SYMLINK_NOFOLLOW, s) != 0)
+    throw source_error(errno, context_.frame.name(child_below(index)));
   FileStatus status = to_status(s);
   const bool is_symlink = status.type == FileType::symlink;
-  if (is_symlink) status = context_.root.status(context_.path(child_below(index)));
-  if (status.type == FileType::other) throw wrong_type(context_.name(child_below(index)));
+  // What another file system is mounted on may have to be asked of its host.
+  const bool elsewhere = file_system_ != FileSystem::stacked && s.st_dev != identity_.first;
+  if (is_symlink || (elsewhere && status.type != FileType::other))
+    status = context_.root.status(context_.frame.path(child_below(index)));
+  if (status.type == FileType::other) throw wrong_type(context_.frame.name(child_below(index)));
   // What has become a folder stands at a file's place in the order, and a symlink must not be opened as a folder.
   const bool listed_as_symlink = kind(index) == Kind::symlink || kind(index) == Kind::symlink_to_folder;
   if ((status.type == FileType::directory) != is_folder(index) ||
       (is_folder(index) && is_symlink != listed_as_symlink)) {
-    throw Error(ErrorKind::source_changed,
-                fmt::format("source {} became something else while it was listed", context_.name(child_below(index))),
-                "publish when its writer is finished");
+    throw Error(
+        ErrorKind::source_changed,
+        fmt::format("source {} became something else while it was listed", context_.frame.name(child_below(index))),
+        "publish when its writer is finished");
   }
   return status;
 }

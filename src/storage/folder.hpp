@@ -1,12 +1,10 @@
 // One folder of a walk: its names in order, and what is known of some of them at a time. Private to src/storage.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,19 +12,14 @@
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "storage/local_root.hpp"
+#include "storage/walk_frame.hpp"
 
 namespace zipmodule::storage {
 
 // What all folders of one walk share. Thread-safe.
 struct WalkContext {
   const LocalRoot& root;
-  const std::string base;  // the walked folder, below the root
-  const WalkLimits limits;
-  const std::stop_token stop;
-  std::atomic<std::uint64_t> names_held{0};  // by all folders that are open or read ahead
-
-  std::string path(const std::string& below) const;  // below the root, of what is at `below` in the walked folder
-  std::string name(const std::string& below) const;  // "root:path"
+  WalkFrame& frame;
 };
 
 // Memory: its names and 6 bytes each, and the status of 1,024 of them. Used by one thread at a time.
@@ -35,9 +28,9 @@ class Folder {
   static constexpr std::size_t k_batch = 1'024;
 
   // The folder where the walk begins, or what `index` of `parent` is. Touches nothing yet.
-  explicit Folder(WalkContext& context) : context_(context) {}
+  explicit Folder(const WalkContext& context) : context_(context) {}
   Folder(std::shared_ptr<const Folder> parent, std::size_t index);
-  ~Folder() { context_.names_held -= names_counted_; }
+  ~Folder() { context_.frame.release(names_counted_, bytes_counted_); }
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
 
@@ -53,6 +46,7 @@ class Folder {
   std::size_t size() const noexcept { return order_.size(); }
   bool is_folder(std::size_t index) const noexcept;  // as it was listed
   std::string child_below(std::size_t index) const;
+  std::uint64_t left_out() const noexcept { return left_out_; }  // excluded names
 
   struct Child {
     FileStatus status;
@@ -74,7 +68,7 @@ class Folder {
   const char* name(std::size_t index) const noexcept { return text_.data() + order_[index] + 1; }
   Kind kind(std::size_t index) const noexcept { return static_cast<Kind>(text_[order_[index]]); }
 
-  WalkContext& context_;
+  const WalkContext& context_;
   std::shared_ptr<const Folder> parent_;  // until it is open
   std::size_t index_in_parent_ = 0;
   std::string below_;  // the walked folder
@@ -82,9 +76,12 @@ class Folder {
   Fd fd_;
   std::optional<Error> problem_;
   std::pair<std::uint64_t, std::uint64_t> identity_;
+  FileSystem file_system_ = FileSystem::disk;
   std::vector<char> text_;            // of each name its kind, the name, NUL
   std::vector<std::uint32_t> order_;  // places in text_, sorted
-  std::uint64_t names_counted_ = 0;   // in names_held
+  std::uint64_t names_counted_ = 0;   // held in the frame
+  std::uint64_t bytes_counted_ = 0;
+  std::uint64_t left_out_ = 0;
   std::vector<Child> batch_;
   std::size_t batch_begin_ = 0;
 };

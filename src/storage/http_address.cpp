@@ -85,6 +85,16 @@ bool leads_below(const std::string& url, const std::vector<std::string>& places)
          });
 }
 
+std::string origin_of(const std::string& url) {
+  const Address address(curl_url());
+  if (!address || curl_url_set(address.get(), CURLUPART_URL, url.c_str(), CURLU_PATH_AS_IS) != CURLUE_OK) {
+    return "elsewhere";
+  }
+  const std::string port = part_of(address.get(), CURLUPART_PORT);
+  return fmt::format("{}://{}{}{}", part_of(address.get(), CURLUPART_SCHEME), part_of(address.get(), CURLUPART_HOST),
+                     port.empty() ? "" : ":", port);
+}
+
 bool is_same_with_slash(const std::string& url, const std::string& redirect) {
   const auto asked = parts_of(url + "/");
   return asked && asked == parts_of(redirect);

@@ -19,6 +19,9 @@ std::string lower(std::string text);
 // may take for another one never do.
 bool leads_below(const std::string& url, const std::vector<std::string>& places);
 
+// Scheme, host and port, for messages: the rest may hold what nobody else should know. "elsewhere" for what is no address.
+std::string origin_of(const std::string& url);
+
 // Whether `redirect` is the address itself with a '/' behind it.
 bool is_same_with_slash(const std::string& url, const std::string& redirect);
 

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/error.hpp"
+#include "base/threads.hpp"
 #include "storage/remote.hpp"
 
 namespace zipmodule::storage {
@@ -20,9 +21,9 @@ constexpr Milliseconds k_longest_pause{5'000};
 // How long a server that could not be reached is not asked again.
 constexpr std::chrono::seconds k_trouble{20};
 
-bool no_connection(CURLcode code) {
-  return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_COULDNT_CONNECT;
-}
+bool is_unresolved(CURLcode code) { return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY; }
+
+bool no_connection(CURLcode code) { return is_unresolved(code) || code == CURLE_COULDNT_CONNECT; }
 
 bool code_may_pass(CURLcode code) {
   return no_connection(code) || code == CURLE_OPERATION_TIMEDOUT || code == CURLE_PARTIAL_FILE ||
@@ -94,6 +95,8 @@ HttpAnswer HttpClient::persist(const std::string& name, const Attempt& attempt, 
   for (int tries = 1;; ++tries) {
     HttpAnswer answer = attempt(anew);
     anew = !answer.answered();
+    // libcurl resolves names on a thread of its own, and does not say that it could not start it.
+    if (is_unresolved(answer.code)) start_thread("resolving names", [](const std::stop_token&) {});
     note(answer, false);
     if (answer.answered() && !may_pass(answer)) return answer;
     if (!answer.answered() && !code_may_pass(answer.code)) throw failure(name, answer.code);

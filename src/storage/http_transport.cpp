@@ -8,7 +8,9 @@
 #include <cstring>
 #include <new>
 #include <string_view>
+#include <utility>
 
+#include "base/deadline.hpp"
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "storage/http_address.hpp"
@@ -20,7 +22,7 @@ namespace {
 using HeaderList = std::unique_ptr<curl_slist, Freer<curl_slist_free_all>>;
 
 // Slower than this for half of the time-out is as good as silent: a piece must not take days.
-constexpr long k_least_bytes_a_second = 1'024;
+constexpr std::uint64_t k_least_bytes_a_second = 1'024;
 // Words are few: a server that takes so many time-outs for them, however busy it looks, will not end.
 constexpr int k_timeouts_of_words = 4;
 // The largest uploads are completed in minutes.
@@ -33,11 +35,14 @@ struct Exchange {
   CURL* handle;
   const HttpRequest& request;
   const std::stop_token& stop;
+  Deadline deadline;
+  bool late = false;
   std::size_t body_bytes = 0;
-  std::string words;
+  std::string words{};
   bool too_long = false;
   std::uint64_t sent = 0;
   int read_error = 0;
+  std::uint64_t moved = 0;  // in both directions
 
   static std::size_t body(char* data, std::size_t size, std::size_t count, void* self) {
     return static_cast<Exchange*>(self)->take({data, size * count}) ? size * count : 0;
@@ -50,8 +55,21 @@ struct Exchange {
     static_cast<Exchange*>(self)->sent = static_cast<std::uint64_t>(offset);
     return CURL_SEEKFUNC_OK;
   }
-  static int progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<Exchange*>(self)->stop.stop_requested() ? 1 : 0;
+  static int progress(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t given) {
+    return static_cast<Exchange*>(self)->may_go_on(static_cast<std::uint64_t>(received + given)) ? 0 : 1;
+  }
+
+  bool may_go_on(std::uint64_t bytes) noexcept {
+    curl_off_t before_request = 0;
+    curl_easy_getinfo(handle, CURLINFO_PRETRANSFER_TIME_T, &before_request);
+    if (before_request == 0) deadline.begin();  // connecting has a time-out of its own
+    if (bytes > moved) deadline.heard(bytes - std::exchange(moved, bytes));
+    try {
+      late = deadline.passed().has_value();
+    } catch (const std::bad_alloc&) {
+      late = true;
+    }
+    return !late && !stop.stop_requested();
   }
 
   bool take(std::string_view data) noexcept {
@@ -118,6 +136,18 @@ std::chrono::milliseconds longest(const HttpRequest& request, std::chrono::milli
   if (request.longest.count() > 0) return request.longest;
   if (!request.buffer.empty() || request.body.fd >= 0) return std::chrono::milliseconds(0);
   return timeout * (request.silence.count() > 0 ? k_timeouts_of_patience : k_timeouts_of_words);
+}
+
+// Of a time-out, so that there is time for a second try.
+std::chrono::seconds half(std::chrono::milliseconds timeout) {
+  return std::chrono::ceil<std::chrono::seconds>(timeout / 2);
+}
+
+Deadline::Limits limits_of(const HttpRequest& request, std::chrono::milliseconds timeout) {
+  const auto end = longest(request, timeout);
+  if (request.silence.count() > 0)
+    return {request.silence, 0, {}, end};  // some servers send single bytes until they answer
+  return {half(timeout), k_least_bytes_a_second, half(timeout), end};
 }
 
 HeaderList list_of(const HttpRequest& request) {
@@ -224,13 +254,7 @@ void HttpTransport::prepare(CURL* handle, const HttpRequest& request) const {
     curl_easy_setopt(handle, CURLOPT_CAINFO, options_.ca.c_str());
     curl_easy_setopt(handle, CURLOPT_CAPATH, nullptr);  // and nobody else's
   }
-  // Half of the time-out, so that there is time for a second try.
-  const auto seconds = static_cast<long>(std::chrono::ceil<std::chrono::seconds>(options_.timeout / 2).count());
-  const bool patient = request.silence.count() > 0;  // some servers send single bytes until the answer is there
-  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, seconds);
-  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, patient ? 1L : k_least_bytes_a_second);
-  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, patient ? static_cast<long>(request.silence.count()) : seconds);
-  curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(longest(request, options_.timeout).count()));
+  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, static_cast<long>(half(options_.timeout).count()));
   curl_easy_setopt(handle, CURLOPT_USERAGENT, "zipmodule");
 }
 
@@ -238,7 +262,7 @@ HttpAnswer HttpTransport::try_once(const HttpRequest& request, bool anew, const 
   const HeaderList headers = list_of(request);
   Handle handle = borrow();
   CURL* const easy = handle.get();
-  Exchange exchange{easy, request, stop, 0, {}, false, 0, 0};
+  Exchange exchange{easy, request, stop, Deadline(limits_of(request, options_.timeout))};
   prepare(easy, request);
   set_method(easy, request, exchange);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
@@ -254,7 +278,10 @@ HttpAnswer HttpTransport::try_once(const HttpRequest& request, bool anew, const 
     throw Error(ErrorKind::io,
                 fmt::format("{}: the local file can't be read: {}", request.name, errno_text(exchange.read_error)));
   }
-  if (answer.code == CURLE_ABORTED_BY_CALLBACK) throw stopped_waiting();
+  if (answer.code == CURLE_ABORTED_BY_CALLBACK) {
+    if (stop.stop_requested() || !exchange.late) throw stopped_waiting();
+    answer.code = CURLE_OPERATION_TIMEDOUT;
+  }
   if (exchange.too_long && answer.code == CURLE_WRITE_ERROR) answer.code = CURLE_OK;
   read_head(easy, answer);
   answer.body_bytes = exchange.body_bytes;

@@ -26,7 +26,7 @@ bool strong(const std::string& etag) { return !etag.empty() && !etag.starts_with
 class HttpsFile final : public File {
  public:
   HttpsFile(const HttpsRoot& root, std::string path, const FileStatus& listed, std::stop_token stop)
-      : File(root.full_name(path)),
+      : File(root.full_name(path), listed.settled),
         root_(root),
         path_(std::move(path)),
         url_(root.url_of(path_)),
@@ -55,11 +55,7 @@ class HttpsFile final : public File {
 
  private:
   void require_listed(const WebFile& response) const {
-    const FileStatus now = root_.status_of(response, path_);
-    // Servers behind one balancer may have the same ETags and other times.
-    const bool same = strong(response.etag) ? now.size_bytes == listed_.size_bytes && now.inode == listed_.inode
-                                            : same_version(now, listed_);
-    if (!same) throw changed(name());
+    if (root_.status_of(response, path_).version != listed_.version) throw changed(name());
   }
 
   const HttpsRoot& root_;
@@ -72,7 +68,7 @@ class HttpsFile final : public File {
 HttpsRoot::HttpsRoot(std::string name, std::string url, const HttpsOptions& options, std::uint64_t window_bytes)
     : Root(std::move(name)),
       url_(std::move(url)),
-      client_(std::make_unique<WebClient>(options)),
+      client_(std::make_unique<WebClient>(options, url_)),
       fetchers_(std::make_unique<Fetchers>(options.connections, window_bytes)) {}
 
 HttpsRoot::~HttpsRoot() = default;
@@ -104,10 +100,12 @@ FileStatus HttpsRoot::status_of(const WebFile& response, const std::string& path
   const auto seconds = curl_getdate(response.last_modified.c_str(), nullptr);
   const bool timed = !response.last_modified.empty() && seconds >= 0 && seconds < k_last_second;
   status.mtime_ns = timed ? std::int64_t{seconds} * 1'000'000'000 : k_no_time_ns;
-  status.device = hash_of(url_);
-  status.inode = hash_of(path + '\n' + response.etag);
+  status.version.file = mixed(hash_of(url_), hash_of(path));
+  // Servers behind one balancer may have the same ETags and other times.
+  const auto time = strong(response.etag) ? 0 : static_cast<std::uint64_t>(status.mtime_ns);
+  status.version.state = mixed(mixed(hash_of(response.etag), time), status.size_bytes);
   // Many servers make ETags of times in whole seconds, so these have to be old as well.
-  status.ctime_ns = timed ? status.mtime_ns + k_clocks_differ_ns : strong(response.etag) ? 0 : k_never_settled_ns;
+  status.settled = timed ? is_settled(status.mtime_ns) : strong(response.etag);
   if (!timed && response.etag.empty() && status.size_bytes > k_piece_bytes) {
     throw Error(
         ErrorKind::source_unreadable,

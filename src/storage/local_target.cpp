@@ -3,18 +3,18 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <set>
 #include <vector>
 
 #include "base/fd.hpp"
 #include "base/folders.hpp"
 #include "storage/remote.hpp"
+#include "tree/marker.hpp"
+#include "tree/probe.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -87,15 +87,16 @@ void require_same(const LocalSource& file, int there, const std::string& path, c
 
 }  // namespace
 
-LocalTarget::LocalTarget(std::string name, fs::path folder) : Target(std::move(name)), folder_(std::move(folder)) {}
+LocalTarget::LocalTarget(std::string name, fs::path folder, tree::Access access)
+    : Target(std::move(name)), tree_(std::move(folder), access) {}
 
-// What goes wrong is told as this target's.
+// What goes wrong is reported as this target's.
 template <class What>
-auto LocalTarget::told(What what) const {
+auto LocalTarget::guarded(What what) const {
   try {
     struct stat s {};
-    if (::stat(folder_.c_str(), &s) != 0 || !S_ISDIR(s.st_mode)) {
-      throw Error(ErrorKind::source_unreachable, fmt::format("there is no folder {}", folder_.string()),
+    if (::stat(tree_.root().c_str(), &s) != 0 || !S_ISDIR(s.st_mode)) {
+      throw Error(ErrorKind::source_unreachable, fmt::format("there is no folder {}", tree_.root().string()),
                   "mount its disk, or make the folder");
     }
     return what();
@@ -108,85 +109,64 @@ auto LocalTarget::told(What what) const {
   }
 }
 
-std::uint64_t LocalTarget::put(const LocalSource& file, const std::string& path, const std::stop_token& stop) {
-  return told([&]() -> std::uint64_t {
-    const fs::path final_path = folder_ / path;
-    struct stat s {};
-    if (::lstat(final_path.c_str(), &s) == 0 && S_ISREG(s.st_mode) &&
-        static_cast<std::uint64_t>(s.st_size) == file.size_bytes) {
-      sync_folders_or_throw({final_path.parent_path()});  // whoever renamed it may have come no further
+std::optional<std::string> LocalTarget::do_read_marker(const std::stop_token& /*stop*/) {
+  return guarded([&] { return tree_.read_marker(tree::k_target_marker); });
+}
+
+void LocalTarget::do_write_marker(const std::string& text, const std::stop_token& /*stop*/) {
+  guarded([&] { tree_.write_marker(tree::k_target_marker, text); });
+}
+
+bool LocalTarget::do_is_empty(const std::stop_token& /*stop*/) {
+  return guarded([&] { return tree_.is_empty(); });
+}
+
+bool LocalTarget::do_has_build(const std::string& build_id, const std::stop_token& /*stop*/) {
+  return guarded([&] { return tree_.find(build_id).has_value(); });
+}
+
+std::uint64_t LocalTarget::do_put(const LocalSource& file, const std::string& build_id, const std::stop_token& stop) {
+  return guarded([&]() -> std::uint64_t {
+    const auto there = tree_.find(build_id);
+    if (there && there->size_bytes == file.size_bytes) {
+      // An earlier call may have come as far as the rename.
+      sync_folders_or_throw({tree_.build_file(build_id).parent_path()});
       return 0;
     }
-    std::set<fs::path> unsynced{final_path.parent_path()};
-    make_folder(final_path.parent_path(), unsynced);
-    const std::string part = (folder_ / partial_name(path)).string();
-    unlink_or_throw(part);
-    const Fd fd(::open(part.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!fd) throw store_error(errno, "create " + part);
-    try {
-      if (::fchmod(fd.get(), 0644) != 0) throw store_error(errno, "chmod " + part);
-      copy(file, fd.get(), part, stop);
-      fsync_or_throw(fd.get(), part);
-      require_same(file, fd.get(), part, stop);
-      if (::rename(part.c_str(), final_path.c_str()) != 0) throw store_error(errno, "rename " + part);
-    } catch (...) {
-      ::unlink(part.c_str());
-      throw;
-    }
-    sync_folders_or_throw(unsynced);
+    tree_.make_folders();
+    tree::Part part = tree_.create_part(build_id);
+    copy(file, part.fd(), part.path(), stop);
+    fsync_or_throw(part.fd(), part.path());
+    require_same(file, part.fd(), part.path(), stop);
+    part.publish(file.mtime_ns);
+    part.keep();
     return file.size_bytes;
   });
 }
 
-void LocalTarget::point(const std::string& link, const std::string& path, const std::stop_token& /*stop*/) {
-  told([&] {
-    const fs::path public_name = folder_ / link;
-    const std::string target = seen_from(link, path);
-    std::error_code error;
-    if (fs::read_symlink(public_name, error) == target && !error) return;
-    std::set<fs::path> unsynced{public_name.parent_path()};
-    make_folder(public_name.parent_path(), unsynced);
-    const fs::path fresh = folder_ / partial_link(link, path);
-    unlink_or_throw(fresh);
-    switch_symlink(target, public_name, fresh);
-    sync_folders_or_throw(unsynced);
+void LocalTarget::do_point(const tree::Link& link, const std::stop_token& /*stop*/) {
+  guarded([&] {
+    tree_.make_folders();  // what is put already makes none
+    tree_.switch_link(link);
   });
 }
 
-bool LocalTarget::unpoint(const std::string& link, const std::string& path, const std::stop_token& /*stop*/) {
-  return told([&] {
-    unlink_or_throw(folder_ / partial_link(link, path));
-    std::error_code error;
-    if (fs::read_symlink(folder_ / link, error) != seen_from(link, path) || error) return false;
-    unlink_or_throw(folder_ / link);
-    return true;
-  });
+bool LocalTarget::do_unpoint(const tree::Link& link, const std::stop_token& /*stop*/) {
+  return guarded([&] { return tree_.remove_link(link); });
 }
 
-void LocalTarget::remove(const std::string& path, const std::stop_token& /*stop*/) {
-  told([&] {
-    unlink_or_throw(folder_ / partial_name(path));
-    unlink_or_throw(folder_ / path);
-  });
+void LocalTarget::do_remove(const std::string& build_id, const std::stop_token& /*stop*/) {
+  guarded([&] { tree_.remove_build(build_id); });
 }
 
 Target::Condition LocalTarget::probe(const std::stop_token& stop) {
-  return told([&] {
+  return guarded([&] {
     std::error_code error;
-    const fs::directory_iterator listed(folder_, error);
-    if (error) throw store_error(error.value(), "list folder " + folder_.string());
-    const std::string marker = probe_name();
-    const std::string path = (folder_ / marker).string();
-    const Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!fd) throw store_error(errno, "create " + path);
-    const bool written = pwrite_full(fd.get(), std::as_bytes(std::span(marker)), 0) && ::fsync(fd.get()) == 0;
-    const int saved = errno;
-    ::unlink(path.c_str());
-    if (!written) throw store_error(saved, "write " + path);
+    const fs::directory_iterator listed(tree_.root(), error);
+    if (error) throw store_error(error.value(), "list folder " + tree_.root().string());
+    tree::try_out(tree_.root());
     if (stop.stop_requested()) throw stopped_waiting();
-    struct statvfs space {};
-    if (::statvfs(folder_.c_str(), &space) != 0) throw store_error(errno, "statvfs " + folder_.string());
-    return Condition{std::uint64_t{space.f_bavail} * space.f_frsize, std::nullopt};
+    return Condition{tree_.free_bytes(), std::nullopt};
   });
 }
 

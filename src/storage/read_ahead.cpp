@@ -1,15 +1,18 @@
 #include "storage/read_ahead.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace zipmodule::storage {
 
 ReadAhead::~ReadAhead() {
-  for (std::jthread& thread : threads_) thread.request_stop();
+  for (Thread& thread : threads_) thread.request_stop();
 }
 
 std::shared_ptr<FolderRead> ReadAhead::request(std::shared_ptr<Folder> folder) {
-  while (threads_.size() < thread_count_) threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+  if (!std::exchange(started_, true)) {
+    threads_ = start_threads("reading ahead", thread_count_, [this](const std::stop_token& stop) { work(stop); });
+  }
   auto read = std::make_shared<FolderRead>(std::move(folder));
   {
     std::lock_guard lock(mutex_);

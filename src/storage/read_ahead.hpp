@@ -6,9 +6,9 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
+#include "base/threads.hpp"
 #include "storage/folder.hpp"
 
 namespace zipmodule::storage {
@@ -26,7 +26,8 @@ class FolderRead {
   std::exception_ptr error_;
 };
 
-// For one thread, the walk's. Its own threads are started with the first request; the destructor lets them end the folder
+// For one thread, the walk's. Its own threads are started with the first request, as many as can be; without any, the
+// walk reads each folder itself. The destructor lets them end the folder
 // they read, and leaves out what is waiting.
 class ReadAhead {
  public:
@@ -51,7 +52,8 @@ class ReadAhead {
   std::condition_variable_any requested_;
   std::condition_variable done_;
   std::deque<std::shared_ptr<FolderRead>> waiting_;
-  std::vector<std::jthread> threads_;  // last: they end before the rest does
+  bool started_ = false;         // used by the walk's thread alone
+  std::vector<Thread> threads_;  // last: they end before the rest does
 };
 
 }  // namespace zipmodule::storage

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 
@@ -19,6 +20,11 @@ std::uint64_t hash_of(const std::string& text) {
   std::uint64_t hash = 0;
   std::memcpy(&hash, digest.data(), sizeof hash);
   return hash;
+}
+
+bool is_settled(std::int64_t mtime_ns) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return mtime_ns + k_clocks_differ_ns < std::chrono::nanoseconds(now).count();
 }
 
 std::string join(const std::string& parent, const std::string& child) {
@@ -93,7 +99,10 @@ Error to_target_error(const std::string& name, const Error& error) {
       break;
   }
   const bool nowhere = error.kind() == ErrorKind::source_missing;
-  const bool of_store = error.kind() == ErrorKind::disk_full || error.kind() == ErrorKind::store_unwritable;
+  // Their usual hints are about the store; others name a cause.
+  const bool of_store = error.kind() == ErrorKind::disk_full ||
+                        (error.kind() == ErrorKind::store_unwritable &&
+                         (error.hint().empty() || error.hint().find("archives.root") != std::string::npos));
   const std::string prefix = fmt::format("target {}: ", name);
   const std::string_view words = error.what();
   return {kind, words.starts_with(prefix) ? std::string(words) : prefix + std::string(words),

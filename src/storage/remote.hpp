@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,7 +10,7 @@
 
 namespace zipmodule::storage {
 
-// A number in the place of an inode: the first 64 bits of SHA-256. Nobody happens upon two texts with the same.
+// A number that stands for a text: the first 64 bits of SHA-256. Nobody happens upon two texts with the same.
 std::uint64_t hash_of(const std::string& text);
 
 // How far clocks of hosts may differ for a change to be seen: times from there have whole seconds of another clock.
@@ -21,8 +20,9 @@ inline constexpr std::int64_t k_clocks_differ_ns = 60'000'000'000;
 inline constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
 // Of a server's times, in seconds since 1970, the first whose nanoseconds don't surely fit 64 bits.
 inline constexpr std::int64_t k_last_second = 9'000'000'000;
-// As FileStatus::ctime_ns: later than any build.
-inline constexpr std::int64_t k_never_settled_ns = std::numeric_limits<std::int64_t>::max();
+
+// Whether a file of that modification time, in another host's seconds, changed so long ago that its next change has another.
+bool is_settled(std::int64_t mtime_ns);
 
 // Two paths, either of which may be empty, with one '/' between them.
 std::string join(const std::string& parent, const std::string& child);

@@ -17,36 +17,33 @@
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/fetchers.hpp"
+#include "storage/exclusion.hpp"
+#include "storage/version.hpp"
 
 namespace zipmodule::storage {
 
 enum class FileType { regular, directory, symlink, other };
 
-// What is known of a file without reading it. Two equal values: the same unchanged file.
+// What is known of a file without reading it.
 struct FileStatus {
   FileType type = FileType::other;
   bool executable = false;  // by its owner
+  // Whether every later change makes another version, as far as the root knows without opening the file. A root whose files
+  // say so when they are open (File::settled) leaves it false.
+  bool settled = false;
   std::uint64_t size_bytes = 0;
   std::int64_t mtime_ns = 0;  // since 1970-01-01 UTC
-  // When the file changed last, in ns as above: what recognises it later only if that was some time ago. Where a root has no
-  // such time of its own, its modification time.
-  std::int64_t ctime_ns = 0;
-  std::uint64_t inode = 0;   // or another number that tells the root's files apart
-  std::uint64_t device = 0;  // or another number that tells roots apart
-
-  bool operator==(const FileStatus&) const = default;
+  Version version;
 };
-
-// Whether both are the same version of the same file.
-bool same_version(const FileStatus& a, const FileStatus& b) noexcept;
 
 // An open regular file. Thread-safe.
 class File {
  public:
-  explicit File(std::string name) : name_(std::move(name)) {}
+  explicit File(std::string name, bool settled = false) : name_(std::move(name)), settled_(settled) {}
   virtual ~File() = default;
   File(const File&) = delete;
   File& operator=(const File&) = delete;
@@ -60,8 +57,9 @@ class File {
 
   // Its descriptor on this host, not to be closed; -1 where it is not a file of this host.
   virtual int fd() const noexcept { return -1; }
-  // Whether its last change was long enough ago for every further one to show in its times.
-  virtual bool settled() const { return false; }
+  // Whether every change from now on makes another version: only then its version may be recorded, and its blocks shared.
+  // Asked before its first byte is read. May write the file's changed pages back, and wait for a tick of the clock.
+  virtual bool settled() const { return settled_; }
   // Whether its first bytes can be read without waiting for a disk; true also where nobody can tell.
   virtual bool in_memory() const noexcept { return true; }
   // Has the system begin to read all of it. Does not wait.
@@ -69,13 +67,17 @@ class File {
 
  private:
   const std::string name_;
+  const bool settled_;
 };
 
 // What a walk may not exceed, and what it may use.
 struct WalkLimits {
   unsigned max_depth = 100;             // folders below each other, the walked one included
-  std::uint64_t max_names = 1'000'000;  // held at once, of the folders on the way: no more than there can be entries
+  std::uint64_t max_names = 1'000'000;  // held at once, of the folders on the way: no more than there can be entries;
+                                        // bounds the bytes of names and paths, too (walk_frame.cpp)
   unsigned threads = 3;                 // that read folders ahead, beside the caller
+  const Exclusion* exclude =
+      nullptr;  // asked of every name, before a folder is entered or anything found; null: nothing is
 };
 
 // Called by walk for what it finds, in order, by the thread that called it.
@@ -87,10 +89,13 @@ class Visitor {
   // Something that can't be listed: Error{source_missing} for a dangling symlink or what vanished meanwhile. `path` as
   // above. Throw to end the walk, return to leave it out.
   virtual void problem(const std::string& path, const Error& error) = 0;
+  // So many names were excluded: files, and folders with what is in them as one.
+  virtual void left_out(std::uint64_t /*names*/) {}
 };
 
 // Thread-safe after construction. Paths are relative to the root, without a leading '/', '.' or '..' component; symlinks
 // are followed as long as they stay below the root. All errors name "root:path":
+//   root_away          its disk, or one below it, is not there now
 //   source_missing     nothing there                  source_unreadable    no permission, I/O error, symlink loop
 //   source_type        FIFO, socket, device           source_outside       leads out of the root, or into the store
 //   source_changed     another version than before    source_unreachable   its host does not answer, or refuses us
@@ -125,9 +130,19 @@ class Root {
   virtual void walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,
                     Visitor& visitor) const = 0;
 
+  // What is called how in a folder, in any order, up to so many: for hints about what is missing. Empty where the folder can't be
+  // read, and where that would mean another round trip.
+  virtual std::vector<std::string> names(const std::string& /*folder*/, std::size_t /*most*/) const { return {}; }
+
   // The path below the root that a URL names (sftp://host/..., s3://bucket/..., https://host/...); nullopt where it lies
   // elsewhere. Nobody is asked.
   virtual std::optional<std::string> path_of(const std::string& /*url*/) const { return std::nullopt; }
+
+  // The folders below it that other file systems are mounted on, itself ("") included, as far as it came across them.
+  virtual std::vector<std::string> mounts() const { return {}; }
+  // For such a folder of an earlier root of this name, before anything is looked up. Throws Error{root_away} where the folder
+  // is empty now, or is the root and no mount point any more; where it is gone, if `listed`: a source lies in it.
+  virtual void require_mounted(const std::string& /*path*/, bool /*listed*/) const {}
 
   // Who waits for the bytes of its files; null where whoever needs them reads them.
   virtual Fetchers* fetchers() const noexcept { return nullptr; }

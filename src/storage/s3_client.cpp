@@ -161,7 +161,7 @@ HttpAnswer S3Client::send(const Call& call, const std::stop_token& stop) {
 }
 
 void S3Client::refuse(const S3Refusal& refusal, const std::string& name) const {
-  throw error_of(refusal, name, region_);
+  throw error_of(refusal, name, options_.bucket, region_);
 }
 
 // A success.

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <initializer_list>
 #include <string_view>
 
 #include "base/terminal_text.hpp"
 #include "storage/http_client.hpp"
+#include "storage/target.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -86,14 +86,13 @@ std::optional<double> clock_ahead(const std::string& date) {
   return static_cast<double>(there) + 0.5 - std::chrono::duration<double>(here).count();
 }
 
-Error error_of(const S3Refusal& refusal, const std::string& name, const std::string& region) {
+Error error_of(const S3Refusal& refusal, const std::string& name, const std::string& bucket,
+               const std::string& region) {
   const std::string& code = refusal.words.code;
   const std::string text = fmt::format("{}: the S3 server answers {}", name, told(refusal));
   if (code == "RequestTimeTooSkewed") {
     const auto ahead = clock_ahead(refusal.date);
-    const std::string skew =
-        ahead ? fmt::format(" (its clock is {:.0f} s {} ours)", std::abs(*ahead), *ahead > 0 ? "ahead of" : "behind")
-              : "";
+    const std::string skew = ahead ? fmt::format(" ({})", clock_text(*ahead)) : "";
     return {ErrorKind::source_refused, text + skew, "set this host's clock: NTP keeps it right"};
   }
   if (names_other_region(refusal, region)) return other_region(refusal, text, region);
@@ -101,7 +100,8 @@ Error error_of(const S3Refusal& refusal, const std::string& name, const std::str
     return {ErrorKind::source_refused, text, "give the user that runs zipmodule credentials that are valid there"};
   }
   if (code == "NoSuchBucket") {
-    return {ErrorKind::source_unreadable, text, "look at the bucket's name, region and endpoint"};
+    return {ErrorKind::source_refused, fmt::format("{} (there is no bucket {})", text, bucket),
+            "create the bucket, or correct its name, region or endpoint in the configuration"};
   }
   if (is_one_of(code, {"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "InvalidPart", "EntityTooSmall"})) {
     return {ErrorKind::verify, text, "what arrived is not what was sent: try again, and look at what is in between"};

@@ -35,7 +35,7 @@ bool leads_somewhere(std::string_view path) {
 class S3File final : public File {
  public:
   S3File(const S3Root& root, std::string path, const FileStatus& listed, std::stop_token stop)
-      : File(root.full_name(path)),
+      : File(root.full_name(path), listed.settled),
         root_(root),
         path_(std::move(path)),
         who_("source " + name()),
@@ -71,10 +71,7 @@ class S3File final : public File {
     return etag_;
   }
   void require_listed(const S3Object& object) {
-    const FileStatus now = root_.status_of(object, path_);
-    const bool same = object.etag.empty() ? same_version(now, listed_)
-                                          : now.size_bytes == listed_.size_bytes && now.inode == listed_.inode;
-    if (!same) throw changed(name());
+    if (root_.status_of(object, path_).version != listed_.version) throw changed(name());
     std::lock_guard lock(mutex_);
     etag_ = object.etag;
   }
@@ -92,8 +89,8 @@ class S3File final : public File {
 S3Root::S3Root(std::string name, S3Options options, std::uint64_t window_bytes)
     : Root(std::move(name)),
       client_(std::make_unique<S3Client>(std::move(options))),
-      device_(hash_of(fmt::format("s3://{}/{}/{}", client_->options().endpoint, client_->options().bucket,
-                                  client_->options().prefix))),
+      hash_(hash_of(fmt::format("s3://{}/{}/{}", client_->options().endpoint, client_->options().bucket,
+                                client_->options().prefix))),
       fetchers_(std::make_unique<Fetchers>(client_->options().connections, window_bytes)) {}
 
 S3Root::~S3Root() = default;
@@ -111,11 +108,11 @@ FileStatus S3Root::status_of(const S3Listed& listed, const std::string& path) co
   status.type = FileType::regular;
   status.size_bytes = listed.size_bytes;
   status.mtime_ns = timed ? listed.time_s * 1'000'000'000 : k_no_time_ns;
-  status.device = device_;
-  status.inode = hash_of(path + '\n' + listed.etag);
-  if (listed.etag.empty()) {
-    status.ctime_ns = timed ? status.mtime_ns + k_clocks_differ_ns : k_never_settled_ns;
-  }
+  status.version.file = mixed(hash_, hash_of(path));
+  // Of one object, lists and answers may tell times that differ: an ETag is enough.
+  const auto state = listed.etag.empty() ? static_cast<std::uint64_t>(status.mtime_ns) : hash_of(listed.etag);
+  status.version.state = mixed(state, status.size_bytes);
+  status.settled = !listed.etag.empty() || (timed && is_settled(status.mtime_ns));
   return status;
 }
 

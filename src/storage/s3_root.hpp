@@ -19,7 +19,7 @@ struct S3Listed;
 struct S3Object;
 
 // A file's version is told by ETag and size, which every answer with a part of it is compared with. An overwritten object has
-// another ETag whatever its time, so that it is recognised from its first second on (ctime_ns is 0); only where a server has
+// another ETag whatever its time, so that it is recognised from its first second on; only where a server has
 // no ETags is it its time that counts, in whole seconds of another clock. Version ids take no part: listings don't tell them.
 class S3Root final : public Root {
  public:
@@ -49,7 +49,7 @@ class S3Root final : public Root {
   FileStatus status_of(const S3Object& object, const std::string& path) const;
 
   const std::unique_ptr<S3Client> client_;
-  const std::uint64_t device_;
+  const std::uint64_t hash_;                  // of where it is
   const std::unique_ptr<Fetchers> fetchers_;  // last: their tasks end before the rest goes
 };
 

@@ -10,13 +10,14 @@
 #include <exception>
 #include <mutex>
 #include <span>
-#include <thread>
 
 #include "base/log.hpp"
 #include "base/random_hex.hpp"
+#include "base/threads.hpp"
 #include "storage/http_address.hpp"
 #include "storage/remote.hpp"
 #include "storage/s3_client.hpp"
+#include "tree/marker.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -41,21 +42,21 @@ std::uint64_t part_bytes(std::uint64_t size) {
 }
 
 // A stop that comes by itself.
-class Deadline {
+class StopLater {
  public:
-  explicit Deadline(std::chrono::seconds time)
-      : thread_([this, time](const std::stop_token& ended) {
+  explicit StopLater(std::chrono::seconds time)
+      : thread_(start_thread("a deadline", [this, time](const std::stop_token& ended) {
           std::mutex mutex;
           std::unique_lock lock(mutex);
           std::condition_variable_any never;
           never.wait_for(lock, ended, time, [] { return false; });
           if (!ended.stop_requested()) source_.request_stop();
-        }) {}
+        })) {}
   std::stop_token token() const { return source_.get_token(); }
 
  private:
   std::stop_source source_;
-  std::jthread thread_;
+  Thread thread_;
 };
 
 HttpBody text_body(std::string text) { return {std::move(text), -1, 0, 0}; }
@@ -91,7 +92,8 @@ auto S3Target::guarded(Work work) const {
 
 unsigned S3Target::parallel() const noexcept { return std::max(1U, client_->options().connections / k_threads); }
 
-std::uint64_t S3Target::put(const LocalSource& file, const std::string& path, const std::stop_token& stop) {
+std::uint64_t S3Target::do_put(const LocalSource& file, const std::string& build_id, const std::stop_token& stop) {
+  const std::string path = build_path(build_id);
   Upload upload{file, client_->key_of(path), who(path)};
   upload.part_bytes = part_bytes(file.size_bytes);
   return guarded([&]() -> std::uint64_t {
@@ -135,8 +137,8 @@ void S3Target::put_in_parts(const Upload& upload, const std::stop_token& stop) {
     require_there(upload, client_->complete_upload(upload.key, id, etags, upload.who, stop), stop);
   } catch (...) {
     try {
-      const Deadline deadline(k_abort_time);
-      client_->abort_upload(upload.key, id, upload.who, deadline.token());
+      const StopLater later(k_abort_time);
+      client_->abort_upload(upload.key, id, upload.who, later.token());
     } catch (const Error& error) {
       log::info("{}; its parts stay until the next upload", error.what());
     }
@@ -153,7 +155,7 @@ std::vector<std::string> S3Target::send_parts(const Upload& upload, const std::s
   const std::stop_callback on_stop(stop, [&] { ended.request_stop(); });
   std::mutex mutex;
   std::exception_ptr problem;
-  const auto work = [&] {
+  const auto work = [&](const std::stop_token&) {
     try {
       for (std::size_t part = next++; part < etags.size() && !ended.stop_requested(); part = next++) {
         etags[part] = send_part(upload, id, static_cast<unsigned>(part + 1), ended.get_token());
@@ -166,9 +168,8 @@ std::vector<std::string> S3Target::send_parts(const Upload& upload, const std::s
   };
   const auto threads = std::min<std::size_t>({k_threads, std::max(1U, client_->options().connections), etags.size()});
   {
-    std::vector<std::jthread> others;
-    for (std::size_t i = 1; i < threads; ++i) others.emplace_back(work);
-    work();
+    const auto others = start_threads("parts of an upload", threads - 1, work);
+    work({});
   }
   if (problem) std::rethrow_exception(problem);
   if (stop.stop_requested()) throw stopped_waiting();
@@ -211,8 +212,8 @@ void S3Target::require_there(const Upload& upload, const std::optional<std::stri
 // The marker of a probe that failed, even where that was stopped.
 void S3Target::take_back(const std::string& key, const std::string& who) {
   try {
-    const Deadline deadline(k_abort_time);
-    client_->remove(key, who, deadline.token());
+    const StopLater later(k_abort_time);
+    client_->remove(key, who, later.token());
   } catch (const Error& error) {
     log::info("{}; it stays there", error.what());
   }
@@ -225,7 +226,9 @@ void S3Target::abort_uploads(const std::string& key, const std::string& who, con
   }
 }
 
-void S3Target::point(const std::string& link, const std::string& path, const std::stop_token& stop) {
+void S3Target::do_point(const tree::Link& wanted, const std::stop_token& stop) {
+  const std::string link = public_path(wanted.series, wanted.archive);
+  const std::string path = build_path(wanted.build_id);
   guarded([&] {
     const HttpBody body = text_body(client_->key_of(path) + "\n");
     S3Storing storing;
@@ -235,26 +238,59 @@ void S3Target::point(const std::string& link, const std::string& path, const std
   });
 }
 
-bool S3Target::unpoint(const std::string& link, const std::string& path, const std::stop_token& stop) {
+// The whole of a small object; nullopt where it is missing or empty.
+std::optional<std::string> S3Target::read_small(const std::string& path, const std::stop_token& stop) {
+  std::array<std::byte, k_pointer_bytes> buffer{};
+  S3Object object;
+  try {
+    object = client_->get(client_->key_of(path), "", 0, buffer, who(path), stop);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::source_missing || error.kind() == ErrorKind::source_changed) return std::nullopt;
+    throw;
+  }
+  std::string text(reinterpret_cast<const char*>(buffer.data()), object.body_bytes);
+  if (object.size_bytes != text.size()) text.clear();  // something else than was written there
+  return text;
+}
+
+bool S3Target::do_unpoint(const tree::Link& wanted, const std::stop_token& stop) {
+  const std::string link = public_path(wanted.series, wanted.archive);
+  const std::string path = build_path(wanted.build_id);
   return guarded([&] {
-    const std::string key = client_->key_of(link);
-    std::array<std::byte, k_pointer_bytes> buffer{};
-    S3Object object;
-    try {
-      object = client_->get(key, "", 0, buffer, who(link), stop);
-    } catch (const Error& error) {
-      // Not there, or empty, which no link is.
-      if (error.kind() == ErrorKind::source_missing || error.kind() == ErrorKind::source_changed) return false;
-      throw;
-    }
-    const std::string_view text(reinterpret_cast<const char*>(buffer.data()), object.body_bytes);
-    if (object.size_bytes != text.size() || text != client_->key_of(path) + "\n") return false;
-    client_->remove(key, who(link), stop);
+    if (read_small(link, stop) != client_->key_of(path) + "\n") return false;
+    client_->remove(client_->key_of(link), who(link), stop);
     return true;
   });
 }
 
-void S3Target::remove(const std::string& path, const std::stop_token& stop) {
+std::optional<std::string> S3Target::do_read_marker(const std::stop_token& stop) {
+  return guarded([&] { return read_small(tree::k_target_marker, stop); });
+}
+
+void S3Target::do_write_marker(const std::string& text, const std::stop_token& stop) {
+  guarded([&] {
+    const HttpBody body = text_body(text);
+    S3Storing storing;
+    storing.content_type = "text/plain";
+    const std::string path = tree::k_target_marker;
+    client_->put(client_->key_of(path), body, digest_of(body, who(path)), storing, who(path), stop);
+  });
+}
+
+bool S3Target::do_is_empty(const std::stop_token& stop) {
+  return guarded([&] {
+    const S3Page page = client_->list(client_->key_of("builds") + "/", "", 1, who("builds"), stop);
+    return page.objects.empty();
+  });
+}
+
+bool S3Target::do_has_build(const std::string& build_id, const std::stop_token& stop) {
+  const std::string path = build_path(build_id);
+  return guarded([&] { return client_->head(client_->key_of(path), who(path), stop).has_value(); });
+}
+
+void S3Target::do_remove(const std::string& build_id, const std::stop_token& stop) {
+  const std::string path = build_path(build_id);
   guarded([&] {
     const std::string key = client_->key_of(path);
     client_->remove(key, who(path), stop);

@@ -1,5 +1,6 @@
 // Archives delivered to a bucket.
 //
+//   <prefix>/.zipmodule.target               which target it is
 //   <prefix>/builds/ab/abcdef....zip         the archive, application/zip
 //   <prefix>/public/<series>/<archive>.zip   a small text: the key of the archive and a line break. Where the bucket is served
 //                                            as a web site, its x-amz-website-redirect-location sends browsers on.
@@ -29,17 +30,23 @@ class S3Target final : public Target {
   ~S3Target() override;
 
   unsigned parallel() const noexcept override;
-  // Of two hosts that put the same path at the same time one may fail, with Error{verify}: each ends the other's upload.
-  std::uint64_t put(const LocalSource& file, const std::string& path, const std::stop_token& stop) override;
-  void point(const std::string& link, const std::string& path, const std::stop_token& stop) override;
-  // Looks, then deletes: what another one points elsewhere in between is lost.
-  bool unpoint(const std::string& link, const std::string& path, const std::stop_token& stop) override;
-  void remove(const std::string& path, const std::stop_token& stop) override;
   Condition probe(const std::stop_token& stop) override;
 
  private:
+  std::optional<std::string> do_read_marker(const std::stop_token& stop) override;
+  void do_write_marker(const std::string& text, const std::stop_token& stop) override;
+  bool do_is_empty(const std::stop_token& stop) override;
+  bool do_has_build(const std::string& build_id, const std::stop_token& stop) override;
+  // Of two hosts that put the same build at the same time one may fail, with Error{verify}: each ends the other's upload.
+  std::uint64_t do_put(const LocalSource& file, const std::string& build_id, const std::stop_token& stop) override;
+  void do_point(const tree::Link& link, const std::stop_token& stop) override;
+  // Looks, then deletes: what another one points elsewhere in between is lost.
+  bool do_unpoint(const tree::Link& link, const std::stop_token& stop) override;
+  void do_remove(const std::string& build_id, const std::stop_token& stop) override;
+
   struct Upload;
 
+  std::optional<std::string> read_small(const std::string& path, const std::stop_token& stop);
   template <class Work>
   auto guarded(Work work) const;
   void put_whole(const Upload& upload, const std::stop_token& stop);

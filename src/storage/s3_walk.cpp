@@ -30,19 +30,15 @@ S3Walk::S3Walk(const S3Root& root, S3Client& client, std::string base, const Wal
                Visitor& visitor)
     : root_(root),
       client_(client),
-      base_(std::move(base)),
-      who_("source " + root.full_name(base_)),
+      frame_(root, std::move(base), limits, std::move(stop), visitor),
+      who_("source " + frame_.name("")),
       prefix_([&] {
-        const std::string key = client.key_of(base_);
+        const std::string key = client.key_of(frame_.path(""));
         return key.empty() ? key : key + '/';
-      }()),
-      limits_(limits),
-      stop_(std::move(stop)),
-      visitor_(visitor) {}
-
-std::string S3Walk::name(const std::string& path) const { return root_.full_name(join(base_, path)); }
+      }()) {}
 
 void S3Walk::run() {
+  frame_.enter("", {entered_++, 0});
   int empty_pages = 0;
   for (std::string token;;) {
     const S3Page page = next_page(token);
@@ -54,32 +50,35 @@ void S3Walk::run() {
     }
     token = page.next;
   }
-  if (!any_ && !base_.empty()) {
+  if (!any_ && !frame_.path("").empty()) {
     throw Error(ErrorKind::source_missing, fmt::format("{}: no key below it", who_),
                 "put it there, or publish a list without it");
   }
 }
 
 S3Page S3Walk::next_page(const std::string& token) {
-  if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "the walk was stopped");
-  return client_.list(prefix_, token, k_page_keys, who_, stop_);
+  frame_.require_no_stop();
+  return client_.list(prefix_, token, k_page_keys, who_, frame_.stop());
 }
 
 void S3Walk::take(const S3Listed& listed) {
-  if (stop_.stop_requested()) throw Error(ErrorKind::stopped, "the walk was stopped");
+  frame_.require_no_stop();
   if (!listed.key.starts_with(prefix_)) not_s3(who_, "the bucket's listing has other keys than were asked for");
   if (any_ && listed.key <= last_) not_s3(who_, "the bucket's listing is not in order");
   any_ = true;
   last_ = listed.key;
   const std::string path = listed.key.substr(prefix_.size());
   if (path.empty()) return;  // what marks the folder itself
-  if (!closed_.empty() && path.starts_with(closed_)) return count(path);
-  while (!folders_.empty() && !path.starts_with(folders_.back())) folders_.pop_back();
+  if (!excluded_.empty() && path.starts_with(excluded_)) return;
+  if (!closed_.empty() && path.starts_with(closed_)) return frame_.hold(path, 1, 0);
+  for (; !folders_.empty() && !path.starts_with(folders_.back()); folders_.pop_back()) frame_.leave();
   while (!files_.empty() && !path.starts_with(files_.back())) files_.pop_back();
   if (!enter_folders(path) || path.back() == '/') return;
-  if (leads_nowhere(std::string_view(path).substr(path.rfind('/') + 1))) return problem(path, nowhere(name(path)));
-  count(path);
-  visitor_.found(path, root_.status_of(listed, join(base_, path)));
+  if (leads_nowhere(std::string_view(path).substr(path.rfind('/') + 1)))
+    return problem(path, nowhere(frame_.name(path)));
+  if (frame_.excludes(path)) return frame_.left_out(1);
+  frame_.hold(path, 1, 0);
+  frame_.found(path, root_.status_of(listed, frame_.path(path)));
   files_.push_back(path);
 }
 
@@ -91,7 +90,7 @@ bool S3Walk::enter_folders(const std::string& path) {
     if (end == std::string::npos) return true;
     if (leads_nowhere(std::string_view(path).substr(begin, end - begin))) {
       closed_ = path.substr(0, end + 1);
-      problem(path.substr(0, end), nowhere(name(path.substr(0, end))));
+      problem(path.substr(0, end), nowhere(frame_.name(path.substr(0, end))));
       return false;
     }
     if (!enter(path.substr(0, end))) return false;
@@ -99,37 +98,31 @@ bool S3Walk::enter_folders(const std::string& path) {
 }
 
 bool S3Walk::enter(const std::string& folder) {
+  if (frame_.excludes(folder)) {
+    excluded_ = folder + '/';
+    frame_.left_out(1);
+    return false;
+  }
   for (const std::string& file : files_) {
     if (file != folder) continue;
     closed_ = folder + '/';
     problem(folder, {ErrorKind::name_conflict,
-                     fmt::format("source {}: there are an object of that key and others below it", name(folder)),
+                     fmt::format("source {}: there are an object of that key and others below it", frame_.name(folder)),
                      "remove or rename one of them"});
     return false;
   }
-  // The walked one is the first.
-  if (folders_.size() + 2 > limits_.max_depth) {
-    throw Error(ErrorKind::limit,
-                fmt::format("source {} is more than {} folders deep", name(folder), limits_.max_depth),
-                "raise limits.max_depth");
-  }
-  count(folder);
+  frame_.enter(folder, {entered_++, 0});
+  frame_.hold(folder, 1, 0);
   FileStatus status;
   status.type = FileType::directory;
   folders_.push_back(folder + '/');
-  visitor_.found(folder, status);
+  frame_.found(folder, status);
   return true;
 }
 
-void S3Walk::count(const std::string& path) {
-  if (++names_ <= limits_.max_names) return;
-  throw Error(ErrorKind::limit, fmt::format("source {}: more than {} names", name(path), limits_.max_names),
-              "publish fewer files, or raise limits.max_entries");
-}
-
 void S3Walk::problem(const std::string& path, const Error& error) {
-  count(path);
-  visitor_.problem(path, error);
+  frame_.hold(path, 1, 0);
+  frame_.problem(path, error);
 }
 
 }  // namespace zipmodule::storage

@@ -10,6 +10,7 @@
 
 #include "storage/root.hpp"
 #include "storage/s3_client.hpp"
+#include "storage/walk_frame.hpp"
 
 namespace zipmodule::storage {
 
@@ -32,25 +33,21 @@ class S3Walk {
   void take(const S3Listed& listed);
   bool enter_folders(const std::string& path);
   bool enter(const std::string& folder);
-  void count(const std::string& path);
   void problem(const std::string& path, const Error& error);
-  std::string name(const std::string& path) const;
 
   const S3Root& root_;
   S3Client& client_;
-  const std::string base_;  // the folder, below the root
-  const std::string who_;   // the same, for messages
+  WalkFrame frame_;
+  const std::string who_;  // the walked folder, for messages
   const std::string prefix_;
-  const WalkLimits limits_;
-  const std::stop_token stop_;
-  Visitor& visitor_;
 
-  std::uint64_t names_ = 0;
   std::string last_;                  // the key before
   bool any_ = false;                  // whether there was one
+  std::uint64_t entered_ = 0;         // folders so far
   std::vector<std::string> folders_;  // that the last key is in, below the walked one, each with its '/'
   std::vector<std::string> files_;    // that later keys could have as a folder
-  std::string closed_;                // a folder, with its '/', whose keys are left out; empty: none
+  std::string closed_;                // a folder, with its '/', that can't be entered; empty: none
+  std::string excluded_;              // one that is excluded
 };
 
 }  // namespace zipmodule::storage

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 #include <utility>
 
 #include "storage/remote.hpp"
@@ -54,11 +55,15 @@ std::string SftpSession::real_path(const std::string& path, const std::string& n
               fmt::format("give {} the right to read it there", options_.user));
 }
 
-FileStatus SftpSession::status(const std::string& path, const std::string& name) {
+bool SftpSession::lists_symlinks() const {
+  const char* const banner = libssh2_session_banner_get(session_.get());
+  return banner != nullptr && std::string_view(banner).starts_with("SSH-2.0-OpenSSH");
+}
+
+FileStatus SftpSession::status(const std::string& path, const std::string& name, int kind) {
   LIBSSH2_SFTP_ATTRIBUTES attributes{};
   const int rc = call([&] {
-    return libssh2_sftp_stat_ex(sftp_.get(), path.c_str(), static_cast<unsigned>(path.size()), LIBSSH2_SFTP_LSTAT,
-                                &attributes);
+    return libssh2_sftp_stat_ex(sftp_.get(), path.c_str(), static_cast<unsigned>(path.size()), kind, &attributes);
   });
   if (rc != 0) fail_path(name);
   return to_status(attributes);
@@ -93,15 +98,44 @@ std::optional<SftpSession::Listed> SftpSession::next_of(LIBSSH2_SFTP_HANDLE* fol
   return Listed{{text.data(), static_cast<std::size_t>(size)}, to_status(attributes)};
 }
 
-void SftpSession::open(const std::string& label, const std::string& path, const std::string& name) {
+bool SftpSession::open(const std::string& label, const std::string& path, const std::string& name) {
   close_later(std::move(handle_));
-  const int rc = call([&] {
-    handle_.reset(libssh2_sftp_open_ex(sftp_.get(), path.c_str(), static_cast<unsigned>(path.size()), LIBSSH2_FXF_READ,
-                                       0, LIBSSH2_SFTP_OPENFILE));
-    return handle_ ? 0 : libssh2_session_last_errno(session_.get());
-  });
-  if (rc != 0) fail_path(name);
+  const auto size = static_cast<unsigned>(path.size());
+  LIBSSH2_SFTP_ATTRIBUTES attributes{};
+  std::optional<Error> problem;
+  int opened = LIBSSH2_ERROR_EAGAIN;
+  int looked = LIBSSH2_ERROR_EAGAIN;
+  bool asking = false;  // for the status; behind the request to open
+  deadline_.begin();
+  finish_half_closed();
+  while (opened == LIBSSH2_ERROR_EAGAIN || looked == LIBSSH2_ERROR_EAGAIN) {
+    const int before = opened;
+    if (opened == LIBSSH2_ERROR_EAGAIN && !(asking && looked == LIBSSH2_ERROR_EAGAIN && half_sent())) {
+      handle_.reset(libssh2_sftp_open_ex(sftp_.get(), path.c_str(), size, LIBSSH2_FXF_READ, 0, LIBSSH2_SFTP_OPENFILE));
+      opened = handle_ ? 0 : libssh2_session_last_errno(session_.get());
+      if (opened == LIBSSH2_ERROR_EAGAIN && half_sent()) {
+        wait();
+        continue;
+      }
+      if (opened != 0 && opened != LIBSSH2_ERROR_EAGAIN) problem.emplace(path_error(name));
+    }
+    if (looked == LIBSSH2_ERROR_EAGAIN) {
+      asking = true;
+      looked = libssh2_sftp_stat_ex(sftp_.get(), path.c_str(), size, LIBSSH2_SFTP_LSTAT, &attributes);
+      if (looked != 0 && looked != LIBSSH2_ERROR_EAGAIN) problem.emplace(path_error(name));
+    }
+    if (before != opened || looked != LIBSSH2_ERROR_EAGAIN)
+      deadline_.heard(0);
+    else
+      wait();
+  }
+  if (problem || to_status(attributes).type != FileType::regular) {
+    close();
+    if (problem) throw Error(*problem);
+    return false;
+  }
   open_label_ = label;
+  return true;
 }
 
 // Other requests may be under way: their answers would be taken for those of the next ones.
@@ -119,7 +153,7 @@ std::size_t SftpSession::read(std::uint64_t offset, std::span<std::byte> buffer,
   bool end = false;
   bool asking = false;  // for the status; behind the requests for bytes, which all are sent by the first call
   bool told = after == nullptr;
-  heard();
+  deadline_.begin();
   finish_half_closed();
   while ((got < buffer.size() && !end) || !told) {
     bool heard_something = false;
@@ -131,6 +165,7 @@ std::size_t SftpSession::read(std::uint64_t offset, std::span<std::byte> buffer,
       if (rc < 0 && rc != LIBSSH2_ERROR_EAGAIN) fail_transfer(name);
       if (rc >= 0) heard_something = true;
       if (rc > 0) got += static_cast<std::size_t>(rc);
+      if (rc > 0) deadline_.heard(static_cast<std::uint64_t>(rc));
       if (rc == 0) end = true;
       if (rc == LIBSSH2_ERROR_EAGAIN && half_sent()) {
         wait();
@@ -145,7 +180,7 @@ std::size_t SftpSession::read(std::uint64_t offset, std::span<std::byte> buffer,
       heard_something = heard_something || told;
     }
     if (heard_something)
-      heard();
+      deadline_.heard(0);
     else
       wait();
   }

@@ -24,7 +24,7 @@ constexpr unsigned k_connecting_most = 8;
 SftpHost::SftpHost(SftpOptions options)
     : options_(std::move(options)),
       most_(options_.sessions),
-      closer_([this](const std::stop_token& stop) { close_idle(stop); }) {}
+      closer_(start_thread("idle SFTP sessions", [this](const std::stop_token& stop) { close_idle(stop); })) {}
 
 SftpHost::~SftpHost() = default;
 

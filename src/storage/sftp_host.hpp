@@ -9,11 +9,11 @@
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/threads.hpp"
 #include "storage/sftp_session.hpp"
 
 namespace zipmodule::storage {
@@ -80,7 +80,7 @@ class SftpHost {
   unsigned connecting_ = 0;  // of lent_
   std::optional<Trouble> trouble_;
 
-  std::jthread closer_;  // last: ends before the rest does
+  Thread closer_;  // last: ends before the rest does
 };
 
 }  // namespace zipmodule::storage

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "storage/remote.hpp"
 #include "storage/sftp_host.hpp"
 #include "storage/sftp_walk.hpp"
+#include "storage/walk_frame.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -17,31 +19,21 @@ namespace {
 // What is read in one piece: requests for all of it are on their way before the first answer is awaited. Four times as much
 // is the most that libssh2 asks ahead.
 constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
-// Of so many folders it is remembered where they really are: to open a file in one costs a round trip less.
-constexpr std::size_t k_folders_most = 10'000;
-
-std::string parent_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  if (slash == 0) return "/";
-  return slash == std::string::npos ? std::string() : path.substr(0, slash);
-}
-
-std::string last_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 }  // namespace
 
 // A file that is listed, read by sessions that open it when they need to. Each one makes sure that it has the listed version.
 class SftpFile final : public File {
  public:
   SftpFile(const SftpRoot& root, std::string path, const FileStatus& listed, std::stop_token stop)
-      : File(root.full_name(path)),
+      : File(root.full_name(path), listed.settled),
         root_(root),
         path_(std::move(path)),
         listed_(listed),
-        label_(fmt::format("{:x}:{}:{}", listed.inode, listed.size_bytes, listed.mtime_ns)),
+        label_(fmt::format("{:x}:{:x}", listed.version.file, listed.version.state)),
         stop_(std::move(stop)) {}
 
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) override {
+    if (offset >= listed_.size_bytes) return 0;  // another size is another version
     const bool whole = offset == 0 && buffer.size() == listed_.size_bytes;
     std::size_t got = 0;
     while (got < buffer.size()) {
@@ -63,7 +55,10 @@ class SftpFile final : public File {
   std::size_t read_piece(std::uint64_t offset, std::span<std::byte> piece, bool verify) {
     return root_.host_->with_session(label_, stop_, [&](SftpSession& session) {
       const bool opened = !session.is_open(label_);
-      if (opened) session.open(label_, root_.real_of(session, path_, listed_), name());
+      if (opened && !session.open(label_, root_.real_of(session, path_, listed_), name())) {
+        root_.paths_->find(session, path_, SftpPaths::Time::clock::now());  // where it leads out, that is the error
+        throw changed(name());
+      }
       if (!opened && !verify) return session.read(offset, piece, name());
       try {
         FileStatus now;
@@ -89,64 +84,29 @@ class SftpFile final : public File {
 SftpRoot::SftpRoot(std::string name, SftpOptions options, std::string folder, std::uint64_t window_bytes)
     : Root(std::move(name)),
       folder_(std::move(folder)),
-      device_(hash_of(fmt::format("sftp://{}@{}:{}/{}", options.user, options.host, options.port, folder_))),
+      hash_(hash_of(fmt::format("sftp://{}@{}:{}/{}", options.user, options.host, options.port, folder_))),
       host_(std::make_unique<SftpHost>(std::move(options))),
+      paths_(std::make_unique<SftpPaths>(*this, folder_)),
       fetchers_(std::make_unique<Fetchers>(host_->options().sessions, window_bytes)) {}
 
 SftpRoot::~SftpRoot() = default;
 
-std::string SftpRoot::base(SftpSession& session) const {
-  {
-    std::lock_guard lock(mutex_);
-    if (!base_.empty()) return base_;
-  }
-  std::string real = session.real_path(folder_.empty() ? "." : folder_, full_name(""));
-  std::lock_guard lock(mutex_);
-  return base_ = std::move(real);
-}
-
-void SftpRoot::require_below(const std::string& base, const std::string& real, const std::string& path) const {
-  if (real == base || (base == "/" && real.starts_with('/')) || real.starts_with(base + "/")) return;
-  throw Error(ErrorKind::source_outside, fmt::format("source {} leads outside its content root", full_name(path)),
-              "replace the symlink by the content, or name the root where the content is");
-}
-
-// Asked of the host, every time.
-std::string SftpRoot::real_path(SftpSession& session, const std::string& path) const {
-  const std::string top = base(session);
-  if (path.empty()) return top;
-  std::string real = session.real_path(join(top, path), full_name(path));
-  require_below(top, real, path);
-  return real;
-}
-
-void SftpRoot::note_folder(const std::string& path, const std::string& real) const {
-  std::lock_guard lock(mutex_);
-  if (folders_.size() >= k_folders_most) folders_.clear();
-  folders_[path] = real;
-}
-
-// The file of the number that was listed. What is known of its folder may be out of date, and the name may be a symlink: then
-// the host is asked.
+// The file of the number that was listed. What is remembered may be out of date: then the host is asked.
 std::string SftpRoot::real_of(SftpSession& session, const std::string& path, const FileStatus& listed) const {
-  std::optional<std::string> known;
-  {
-    std::lock_guard lock(mutex_);
-    const auto folder = folders_.find(parent_of(path));
-    if (folder != folders_.end()) known = join(folder->second, last_of(path));
-  }
-  if (known && hash_of(*known) == listed.inode) return *known;
-  std::string real = real_path(session, path);
-  if (hash_of(real) != listed.inode) throw changed(full_name(path));
-  note_folder(parent_of(path), parent_of(real));
+  const auto known = paths_->remembered(path);
+  if (known && file_of(*known) == listed.version.file) return *known;
+  std::string real = paths_->find(session, path, SftpPaths::Time::clock::now()).real;
+  if (file_of(real) != listed.version.file) throw changed(full_name(path));
   return real;
 }
+
+std::uint64_t SftpRoot::file_of(const std::string& real) const { return mixed(hash_, hash_of(real)); }
 
 FileStatus SftpRoot::identified(FileStatus status, const std::string& real, const std::string& path) const {
   if (status.type != FileType::regular && status.type != FileType::directory) throw wrong_type(full_name(path));
-  status.inode = hash_of(real);
-  status.device = device_;
-  status.ctime_ns = status.mtime_ns + k_clocks_differ_ns;
+  status.version.file = file_of(real);
+  status.version.state = mixed(static_cast<std::uint64_t>(status.mtime_ns), status.size_bytes);
+  status.settled = is_settled(status.mtime_ns);
   return status;
 }
 
@@ -166,16 +126,19 @@ std::optional<std::string> SftpRoot::path_of(const std::string& url) const {
 }
 
 FileStatus SftpRoot::status(const std::string& path, const std::stop_token& stop) const {
-  return host_->with_session("", stop, [&](SftpSession& session) {
-    const std::string real = real_path(session, path);
-    const FileStatus status = identified(session.status(real, full_name(path)), real, path);
-    if (!path.empty()) note_folder(parent_of(path), parent_of(real));
-    return status;
-  });
+  return status_since(path, SftpPaths::Time::clock::now(), stop);
 }
 
 std::future<FileStatus> SftpRoot::look_up(const std::string& path, const std::stop_token& stop) const {
-  return fetchers_->pool.ask([this, path, stop] { return status(path, stop); });
+  return fetchers_->pool.ask(
+      [this, path, stop, asked = SftpPaths::Time::clock::now()] { return status_since(path, asked, stop); });
+}
+
+FileStatus SftpRoot::status_since(const std::string& path, SftpPaths::Time asked, const std::stop_token& stop) const {
+  return host_->with_session("", stop, [&](SftpSession& session) {
+    const auto place = paths_->find(session, path, asked);
+    return identified(place.status, place.real, path);
+  });
 }
 
 std::unique_ptr<File> SftpRoot::open(const std::string& path, const FileStatus& listed,
@@ -183,25 +146,35 @@ std::unique_ptr<File> SftpRoot::open(const std::string& path, const FileStatus& 
   return std::make_unique<SftpFile>(*this, path, listed, stop);
 }
 
-SftpRoot::Listing SftpRoot::list(const std::string& path, std::atomic<std::uint64_t>& names, std::uint64_t most,
+SftpRoot::Listing SftpRoot::list(const std::string& below, SftpPaths::Time asked, WalkFrame& frame,
                                  const std::stop_token& stop) const {
+  const std::string path = frame.path(below);
   return host_->with_session("", stop, [&](SftpSession& session) {
     Listing listing;
-    listing.real = real_path(session, path);
-    note_folder(path, listing.real);
+    const auto place = paths_->find(session, path, asked);
+    if (place.status.type != FileType::directory) throw changed(full_name(path));
+    listing.real = place.real;
+    std::uint64_t names = 0;
+    std::uint64_t left_out_bytes = 0;
     try {
       session.list(listing.real, full_name(path), [&](SftpSession::Listed listed) {
-        if (++names > most) {
-          --names;
-          throw Error(ErrorKind::limit, fmt::format("source {}: more than {} names", full_name(path), most),
-                      "publish fewer files, or raise limits.max_entries");
+        ++names;
+        listing.name_bytes += listed.file.size();
+        frame.hold(below, 1, listed.file.size());
+        require_name(path, listed.file);
+        if (frame.excludes(below, listed.file.c_str())) {
+          ++listing.left_out;
+          left_out_bytes += listed.file.size();
+          return;
         }
         listing.children.push_back({std::move(listed.file), listed.status, nullptr});
-        require_name(path, listing.children.back().name);
       });
-      for (Child& child : listing.children) look_at(session, path, listing.real, child);
+      frame.release(listing.left_out, left_out_bytes);
+      names -= listing.left_out;
+      listing.name_bytes -= left_out_bytes;
+      for (Child& child : listing.children) look_at(session, path, listing.real, asked, child);
     } catch (...) {
-      names -= listing.children.size();
+      frame.release(names, listing.name_bytes);
       throw;
     }
     const auto key = [](const Child& child) {
@@ -222,16 +195,15 @@ void SftpRoot::require_name(const std::string& path, const std::string& name) co
 
 // What it is, or where the symlink leads.
 void SftpRoot::look_at(SftpSession& session, const std::string& folder, const std::string& real_folder,
-                       Child& child) const {
+                       SftpPaths::Time asked, Child& child) const {
   const std::string path = join(folder, child.name);
   try {
-    std::string real = join(real_folder, child.name);
-    if (child.status.type == FileType::symlink) {
-      real = session.real_path(real, full_name(path));
-      require_below(base(session), real, path);
-      child.status = session.status(real, full_name(path));
+    SftpPaths::Place place{join(real_folder, child.name), child.status};
+    if (!session.lists_symlinks()) place.status = session.status(place.real, full_name(path));
+    if (place.status.type == FileType::symlink) {
+      place = paths_->follow(session, real_folder, child.name, path, asked);
     }
-    child.status = identified(child.status, real, path);
+    child.status = identified(place.status, place.real, path);
   } catch (const Error& error) {
     if (session.broken()) throw;
     child.problem = std::make_unique<Error>(error);

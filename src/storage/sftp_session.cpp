@@ -17,12 +17,13 @@
 namespace zipmodule::storage {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // How soon a stop is seen by who waits for a host.
 constexpr std::chrono::milliseconds k_look_for_stop{100};
 // While an answer is waited for, the host is asked this often whether it is still there.
 constexpr unsigned k_keepalive_seconds = 5;
+// Slower than this for the whole time-out is as good as silent.
+constexpr std::uint64_t k_least_bytes_a_second = 1'024;
+
 void begin_libssh2() {
   static const int initialized = libssh2_init(0);
   if (initialized != 0) throw Error(ErrorKind::internal, "libssh2 can't be initialized");
@@ -30,7 +31,8 @@ void begin_libssh2() {
 
 }  // namespace
 
-SftpSession::SftpSession(const SftpOptions& options) : options_(options), silent_since_(Clock::now()) {}
+SftpSession::SftpSession(const SftpOptions& options)
+    : options_(options), deadline_({options.timeout, k_least_bytes_a_second, options.timeout, {}}) {}
 
 // Delegating, so that the destructor runs when one of these steps throws.
 SftpSession::SftpSession(const SftpOptions& options, std::stop_token stop) : SftpSession(options) {
@@ -87,10 +89,9 @@ void SftpSession::wait() {
     broken_ = true;
     throw stopped_waiting();
   }
-  const auto silent = Clock::now() - silent_since_;
-  if (silent > options_.timeout) {
+  if (const auto why = deadline_.passed()) {
     broken_ = true;
-    throw lost(fmt::format("no answer for {} s", std::chrono::duration_cast<std::chrono::seconds>(silent).count()));
+    throw lost(*why);
   }
   const int directions = session_ ? libssh2_session_block_directions(session_.get()) : 0;
   pollfd poll_for{socket_.get(), 0, 0};
@@ -99,7 +100,8 @@ void SftpSession::wait() {
   if (::poll(&poll_for, 1, static_cast<int>(k_look_for_stop.count())) > 0) return look_for_end();
   int next = 0;
   const bool may_ask = sftp_ && (directions & LIBSSH2_SESSION_BLOCK_OUTBOUND) == 0;
-  if (silent > std::chrono::seconds(k_keepalive_seconds) && may_ask) libssh2_keepalive_send(session_.get(), &next);
+  if (deadline_.silent() > std::chrono::seconds(k_keepalive_seconds) && may_ask)
+    libssh2_keepalive_send(session_.get(), &next);
 }
 
 // libssh2 does not always notice that the other side has closed the connection. What is left to read, it gets to read first.
@@ -140,20 +142,20 @@ bool SftpSession::is_status() const {
          said == "FXP write failed" || said == "fsync failed";
 }
 
-// After an operation on a path.
-void SftpSession::fail_path(const std::string& name) {
+// After an operation on a path. Throws where the session is broken.
+Error SftpSession::path_error(const std::string& name) {
   const std::string named = fmt::format("{} {}", options_.what, name);
   if (!is_status()) fail(named);
   switch (libssh2_sftp_last_error(sftp_.get())) {
     case LIBSSH2_FX_NO_SUCH_FILE:
     case LIBSSH2_FX_NO_SUCH_PATH:
-      throw missing(name);
+      return missing(name);
     case LIBSSH2_FX_PERMISSION_DENIED:
-      throw Error(ErrorKind::source_unreadable, fmt::format("{}: permission denied on {}", named, options_.host),
-                  fmt::format("give {} the right to {} it there", options_.user, options_.writes() ? "write" : "read"));
+      return {ErrorKind::source_unreadable, fmt::format("{}: permission denied on {}", named, options_.host),
+              fmt::format("give {} the right to {} it there", options_.user, options_.writes() ? "write" : "read")};
     case LIBSSH2_FX_FAILURE:
-      throw Error(ErrorKind::source_unreadable, fmt::format("{}: {} answers 'failure'", named, options_.host),
-                  options_.writes() ? "look at the space and the rights there" : "look whether it can be read there");
+      return {ErrorKind::source_unreadable, fmt::format("{}: {} answers 'failure'", named, options_.host),
+              options_.writes() ? "look at the space and the rights there" : "look whether it can be read there"};
     default:
       fail(named);
   }
@@ -179,10 +181,10 @@ void SftpSession::connect() {
     ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     problem = ::connect(socket_.get(), address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
-    const auto since = Clock::now();
+    Deadline deadline({options_.timeout, 0, {}, {}});
     while (problem == EINPROGRESS) {
       if (stop_.stop_requested()) throw stopped_waiting();
-      if (Clock::now() - since > options_.timeout) problem = ETIMEDOUT;
+      if (deadline.passed()) problem = ETIMEDOUT;
       pollfd poll_for{socket_.get(), POLLOUT, 0};
       if (::poll(&poll_for, 1, static_cast<int>(k_look_for_stop.count())) <= 0) continue;
       socklen_t size = sizeof problem;

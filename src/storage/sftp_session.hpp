@@ -4,7 +4,6 @@
 #include <libssh2.h>
 #include <libssh2_sftp.h>
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -16,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/deadline.hpp"
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "base/freer.hpp"
@@ -43,8 +43,15 @@ class SftpSession {
 
   // Absolute, with symlinks resolved as the host does it.
   std::string real_path(const std::string& path, const std::string& name);
-  // Of the path itself, also where that is a symlink. Inode and device stay zero.
-  FileStatus status(const std::string& path, const std::string& name);
+  // Of the path itself, also where that is a symlink. The version stays zero.
+  FileStatus status(const std::string& path, const std::string& name) { return status(path, name, LIBSSH2_SFTP_LSTAT); }
+  // Of what the path leads to.
+  FileStatus status_behind(const std::string& path, const std::string& name) {
+    return status(path, name, LIBSSH2_SFTP_STAT);
+  }
+  // Whether symlinks are listed as such: OpenSSH's server does so, others may list them as what they lead to.
+  bool lists_symlinks() const;
+  Error missing(const std::string& name) const;  // says that there is no such file
 
   struct Listed {
     std::string file;
@@ -53,8 +60,10 @@ class SftpSession {
   // Calls `found` with what is in a folder, without '.' and '..'.
   void list(const std::string& folder, const std::string& name, const std::function<void(Listed)>& found);
 
-  // Opens the file `path` to be read, which `label` stands for. It stays open until the next one is opened.
-  void open(const std::string& label, const std::string& path, const std::string& name);
+  // Opens the file `path` to be read, which `label` stands for. It stays open until the next one is opened. Returns false
+  // where `path` itself is no file, but a symlink or something else: that is asked beside the opening, without another round
+  // trip.
+  bool open(const std::string& label, const std::string& path, const std::string& name);
   bool is_open(const std::string& label) const { return handle_ && open_label_ == label; }
   void close() { close_later(std::move(handle_)); }
   // Of the open file; fewer bytes only at its end. With `after`, also the file's status, asked for behind all these bytes
@@ -62,8 +71,8 @@ class SftpSession {
   std::size_t read(std::uint64_t offset, std::span<std::byte> buffer, const std::string& name,
                    FileStatus* after = nullptr);
 
-  // Opens a file to be written from `offset` on; from 0, whatever was in it goes. It stays open until finish_writing().
-  void open_to_write(const std::string& path, std::uint64_t offset, const std::string& name);
+  // Opens a file to be written from `offset` on; from 0, whatever was in it goes, and it gets this mode. It stays open until finish_writing().
+  void open_to_write(const std::string& path, std::uint64_t offset, mode_t mode, const std::string& name);
   // Writes the bytes from `acknowledged` to `end`, which `bytes(offset, buffer)` puts into the buffer, many ahead of what the
   // host has acknowledged. That is counted in `acknowledged`, also where it throws.
   using Bytes = std::function<void(std::uint64_t, std::span<std::byte>)>;
@@ -72,7 +81,9 @@ class SftpSession {
   void finish_writing(const std::string& name);
 
   // False where there is something of that name, or no folder to make it in.
-  bool make_folder(const std::string& path, const std::string& name);
+  bool make_folder(const std::string& path, mode_t mode, const std::string& name);
+  // Whole seconds. A host that refuses keeps its own time.
+  void set_time(const std::string& path, std::int64_t mtime_ns, const std::string& name);
   // In one step where libssh2 knows posix-rename@openssh.com (1.11); else what was there is removed before.
   void rename(const std::string& from, const std::string& to, const std::string& name);
   void unlink(const std::string& path, const std::string& name);  // no error where there is nothing
@@ -85,6 +96,8 @@ class SftpSession {
 
  private:
   explicit SftpSession(const SftpOptions& options);
+
+  FileStatus status(const std::string& path, const std::string& name, int kind);
 
   // The longest name and path that are read: PATH_MAX, and no host has longer ones.
   static constexpr std::size_t k_path_bytes = 4'096;
@@ -103,15 +116,14 @@ class SftpSession {
   int call(Attempt attempt);
   void wait();
   void look_for_end();
-  void heard() { silent_since_ = std::chrono::steady_clock::now(); }
   [[noreturn]] void fail(const std::string& doing);
-  [[noreturn]] void fail_path(const std::string& name);
+  [[noreturn]] void fail_path(const std::string& name) { throw Error(path_error(name)); }
+  Error path_error(const std::string& name);
   [[noreturn]] void fail_transfer(const std::string& name);
   bool answered_missing() const;
   bool is_status() const;
   std::string_view last_words() const;
   Error lost(const std::string& what) const;
-  Error missing(const std::string& name) const;
   std::string where() const;
   std::optional<Listed> next_of(LIBSSH2_SFTP_HANDLE* folder, const std::string& name);
   void close_later(Handle handle);
@@ -123,7 +135,7 @@ class SftpSession {
   std::stop_token stop_;
   bool broken_ = false;
   bool ended_ = false;  // by the other side
-  std::chrono::steady_clock::time_point silent_since_;
+  Deadline deadline_;   // of what is asked for
 
   Fd socket_;
   std::unique_ptr<LIBSSH2_SESSION, Freer<libssh2_session_free>> session_;
@@ -136,7 +148,7 @@ class SftpSession {
 
 template <class Attempt>
 int SftpSession::call(Attempt attempt) {
-  heard();
+  deadline_.begin();
   finish_half_closed();
   for (;;) {
     const int rc = attempt();

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <exception>
+#include <string_view>
 #include <vector>
 
 #include "base/log.hpp"
 #include "storage/remote.hpp"
 #include "storage/sftp_host.hpp"
+#include "tree/marker.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -24,12 +27,18 @@ SftpOptions for_writing(SftpOptions options) {
   return options;
 }
 
+bool is_build_file(const std::string& name) {
+  const std::string_view suffix = suffix_of(ArchiveFormat::zip);
+  return name.ends_with(suffix) && is_build_id(std::string_view(name).substr(0, name.size() - suffix.size()));
+}
+
 }  // namespace
 
-SftpTarget::SftpTarget(std::string name, SftpOptions options, std::string folder, bool read_back)
+SftpTarget::SftpTarget(std::string name, SftpOptions options, std::string folder, bool read_back, mode_t mode)
     : Target(std::move(name)),
       folder_(std::move(folder)),
       read_back_(read_back),
+      mode_(mode),
       host_(std::make_unique<SftpHost>(for_writing(std::move(options)))) {}
 
 SftpTarget::~SftpTarget() = default;
@@ -62,23 +71,25 @@ bool SftpTarget::is_there(SftpSession& session, const std::string& path, std::ui
 // Those that `path` is in, below the target's own, which is never made: it may be a disk that is not mounted.
 void SftpTarget::make_folders(SftpSession& session, const std::string& path) const {
   for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
-    session.make_folder(there(path.substr(0, slash)), label(path));
+    session.make_folder(there(path.substr(0, slash)), tree::Access{mode_}.of_folders().mode, label(path));
   }
 }
 
 void SftpTarget::open_part(SftpSession& session, const std::string& path, std::uint64_t offset) const {
   const std::string part = partial_name(path);
   try {
-    session.open_to_write(there(part), offset, label(part));
+    session.open_to_write(there(part), offset, mode_, label(part));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::source_missing) throw;
     make_folders(session, part);
-    session.open_to_write(there(part), offset, label(part));
+    session.open_to_write(there(part), offset, mode_, label(part));
   }
 }
 
 void SftpTarget::compare(SftpSession& session, const LocalSource& file, const std::string& path) const {
-  session.open({}, there(path), label(path));
+  if (!session.open({}, there(path), label(path))) {
+    throw Error(ErrorKind::verify, fmt::format("{} is no file there", path), "look who else writes there");
+  }
   std::vector<std::byte> ours(k_piece_bytes);
   std::vector<std::byte> theirs(k_piece_bytes);
   for (std::uint64_t offset = 0; offset < file.size_bytes; offset += ours.size()) {
@@ -119,13 +130,15 @@ void SftpTarget::upload(SftpSession& session, const LocalSource& file, const std
   if (read_back_) compare(session, file, part);
 }
 
-std::uint64_t SftpTarget::put(const LocalSource& file, const std::string& path, const std::stop_token& stop) {
+std::uint64_t SftpTarget::do_put(const LocalSource& file, const std::string& build_id, const std::stop_token& stop) {
+  const std::string path = build_path(build_id);
   std::uint64_t acknowledged = 0;
   for (std::uint64_t before = 0;; before = acknowledged) {
     try {
       return with_session(stop, [&](SftpSession& session) -> std::uint64_t {
         if (is_there(session, path, file.size_bytes)) return acknowledged;
         upload(session, file, path, acknowledged);
+        session.set_time(there(partial_name(path)), file.mtime_ns, label(path));
         session.rename(there(partial_name(path)), there(path), label(path));
         return acknowledged;
       });
@@ -151,7 +164,9 @@ void SftpTarget::forget_part(const std::string& path, const std::stop_token& sto
   }
 }
 
-void SftpTarget::point(const std::string& link, const std::string& path, const std::stop_token& stop) {
+void SftpTarget::do_point(const tree::Link& wanted, const std::stop_token& stop) {
+  const std::string link = public_path(wanted.series, wanted.archive);
+  const std::string path = build_path(wanted.build_id);
   const std::string target = seen_from(link, path);
   const std::string fresh = partial_link(link, path);
   with_session(stop, [&](SftpSession& session) {
@@ -169,12 +184,10 @@ void SftpTarget::point(const std::string& link, const std::string& path, const s
   });
 }
 
-// Where it is not, nothing below it is gone: it may be a disk that is not mounted.
-void SftpTarget::require_folder(SftpSession& session) const { session.status(there(""), label(there(""))); }
-
-bool SftpTarget::unpoint(const std::string& link, const std::string& path, const std::stop_token& stop) {
+bool SftpTarget::do_unpoint(const tree::Link& wanted, const std::stop_token& stop) {
+  const std::string link = public_path(wanted.series, wanted.archive);
+  const std::string path = build_path(wanted.build_id);
   return with_session(stop, [&](SftpSession& session) {
-    require_folder(session);
     const std::string fresh = partial_link(link, path);
     session.unlink(there(fresh), label(fresh));
     if (session.link_target(there(link), label(link)) != seen_from(link, path)) return false;
@@ -183,29 +196,110 @@ bool SftpTarget::unpoint(const std::string& link, const std::string& path, const
   });
 }
 
-void SftpTarget::remove(const std::string& path, const std::stop_token& stop) {
+void SftpTarget::do_remove(const std::string& build_id, const std::stop_token& stop) {
+  const std::string path = build_path(build_id);
   with_session(stop, [&](SftpSession& session) {
-    require_folder(session);
     for (const std::string& file : {partial_name(path), path}) session.unlink(there(file), label(file));
     return true;
   });
 }
 
+std::optional<std::string> SftpTarget::do_read_marker(const std::stop_token& stop) {
+  const std::string path = tree::k_target_marker;
+  return with_session(stop, [&](SftpSession& session) -> std::optional<std::string> {
+    session.status(there(""), label(there("")));  // throws where the folder itself is away
+    try {
+      session.open({}, there(path), label(path));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::source_missing) throw;
+      return std::nullopt;
+    }
+    std::array<std::byte, 4'096> text;
+    const std::size_t size = session.read(0, text, label(path));
+    session.close();
+    return std::string(reinterpret_cast<const char*>(text.data()), size);
+  });
+}
+
+void SftpTarget::write_small(SftpSession& session, const std::string& path, const std::string& text) const {
+  std::uint64_t written = 0;
+  session.open_to_write(there(path), 0, 0644, label(path));
+  session.write(
+      written, text.size(),
+      [&](std::uint64_t offset, std::span<std::byte> buffer) {
+        std::memcpy(buffer.data(), text.data() + offset, buffer.size());
+      },
+      label(path));
+  session.finish_writing(label(path));
+}
+
+void SftpTarget::do_write_marker(const std::string& text, const std::stop_token& stop) {
+  const std::string path = tree::k_target_marker;
+  with_session(stop, [&](SftpSession& session) {
+    write_small(session, partial_name(path), text);
+    session.rename(there(partial_name(path)), there(path), label(path));
+    return true;
+  });
+}
+
+bool SftpTarget::do_is_empty(const std::stop_token& stop) {
+  return with_session(stop, [&](SftpSession& session) {
+    std::vector<std::string> folders;
+    try {
+      session.list(there("builds"), label("builds"), [&](const SftpSession::Listed& entry) {
+        if (entry.status.type == FileType::directory) folders.push_back("builds/" + entry.file);
+      });
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::source_missing) throw;
+    }
+    return std::none_of(folders.begin(), folders.end(), [&](const std::string& folder) {
+      bool any = false;
+      session.list(there(folder), label(folder),
+                   [&](const SftpSession::Listed& entry) { any = any || is_build_file(entry.file); });
+      return any;
+    });
+  });
+}
+
+bool SftpTarget::do_has_build(const std::string& build_id, const std::stop_token& stop) {
+  const std::string path = build_path(build_id);
+  return with_session(stop, [&](SftpSession& session) {
+    try {
+      return session.status(there(path), label(path)).type == FileType::regular;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::source_missing) throw;
+      return false;
+    }
+  });
+}
+
+// As a delivery does: a file is written, synced and renamed, a link is made and switched.
 Target::Condition SftpTarget::probe(const std::stop_token& stop) {
   const std::string marker = probe_name();
+  const std::string renamed = marker + ".renamed";
+  const std::string link = marker + ".link";
+  const std::string fresh = marker + ".link.new";
   return with_session(stop, [&](SftpSession& session) {
     // What is in it is nobody's business here: that it can be read is enough.
     session.list(there(""), name(), [](const SftpSession::Listed&) {});
-    session.open_to_write(there(marker), 0, label(marker));
-    std::uint64_t written = 0;
-    session.write(
-        written, marker.size(),
-        [&](std::uint64_t offset, std::span<std::byte> buffer) {
-          std::memcpy(buffer.data(), marker.data() + offset, buffer.size());
-        },
-        label(marker));
-    session.finish_writing(label(marker));
-    session.unlink(there(marker), label(marker));
+    const auto remove_all = [&] {
+      for (const std::string& file : {fresh, link, renamed, marker}) session.unlink(there(file), label(file));
+    };
+    try {
+      write_small(session, marker, marker);
+      session.rename(there(marker), there(renamed), label(renamed));
+      for (int turn = 0; turn < 2; ++turn) {
+        if (!session.make_link(renamed, there(fresh), label(fresh))) {
+          throw Error(ErrorKind::source_unreadable, fmt::format("{}: no symlink can be made there", label(fresh)),
+                      "public names are symlinks: look at the rights there, and whether its file system has them");
+        }
+        session.rename(there(fresh), there(link), label(link));
+      }
+    } catch (const Error&) {
+      remove_all();
+      throw;
+    }
+    remove_all();
     return Condition{session.free_bytes(there("")), std::nullopt};
   });
 }

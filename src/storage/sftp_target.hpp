@@ -20,17 +20,23 @@ class SftpSession;
 class SftpTarget final : public Target {
  public:
   // `folder`: absolute, or relative to where the login begins.
-  SftpTarget(std::string name, SftpOptions options, std::string folder, bool read_back);
+  // `mode`: of the files; folders get the matching search bits.
+  SftpTarget(std::string name, SftpOptions options, std::string folder, bool read_back, mode_t mode = 0644);
   ~SftpTarget() override;
 
   unsigned parallel() const noexcept override;
-  std::uint64_t put(const LocalSource& file, const std::string& path, const std::stop_token& stop) override;
-  void point(const std::string& link, const std::string& path, const std::stop_token& stop) override;
-  bool unpoint(const std::string& link, const std::string& path, const std::stop_token& stop) override;
-  void remove(const std::string& path, const std::stop_token& stop) override;
   Condition probe(const std::stop_token& stop) override;
 
  private:
+  std::optional<std::string> do_read_marker(const std::stop_token& stop) override;
+  void do_write_marker(const std::string& text, const std::stop_token& stop) override;
+  bool do_is_empty(const std::stop_token& stop) override;
+  bool do_has_build(const std::string& build_id, const std::stop_token& stop) override;
+  std::uint64_t do_put(const LocalSource& file, const std::string& build_id, const std::stop_token& stop) override;
+  void do_point(const tree::Link& link, const std::stop_token& stop) override;
+  bool do_unpoint(const tree::Link& link, const std::stop_token& stop) override;
+  void do_remove(const std::string& build_id, const std::stop_token& stop) override;
+
   template <class Work>
   auto with_session(const std::stop_token& stop, Work work);
   std::string there(const std::string& path) const;
@@ -41,11 +47,12 @@ class SftpTarget final : public Target {
   void forget_part(const std::string& path, const std::stop_token& stop) noexcept;
   void open_part(SftpSession& session, const std::string& path, std::uint64_t offset) const;
   void compare(SftpSession& session, const LocalSource& file, const std::string& path) const;
-  void require_folder(SftpSession& session) const;
+  void write_small(SftpSession& session, const std::string& path, const std::string& text) const;
   void make_folders(SftpSession& session, const std::string& path) const;
 
   const std::string folder_;
   const bool read_back_;
+  const mode_t mode_;
   const std::unique_ptr<SftpHost> host_;
 };
 

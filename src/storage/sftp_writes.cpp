@@ -12,8 +12,8 @@ namespace {
 
 // How much is on its way and not acknowledged: twice sshd's window, so that a long line is never idle.
 constexpr std::size_t k_ahead_bytes = std::size_t{4} << 20U;
-constexpr long k_file_mode = 0644;
-constexpr long k_folder_mode = 0755;
+// What hosts give by themselves, more or less.
+constexpr mode_t k_usual_mode = 0644;
 
 unsigned size_of(const std::string& text) { return static_cast<unsigned>(text.size()); }
 
@@ -24,22 +24,23 @@ bool SftpSession::answered_missing() const {
   return is_status() && (status == LIBSSH2_FX_NO_SUCH_FILE || status == LIBSSH2_FX_NO_SUCH_PATH);
 }
 
-void SftpSession::open_to_write(const std::string& path, std::uint64_t offset, const std::string& name) {
+void SftpSession::open_to_write(const std::string& path, std::uint64_t offset, mode_t mode, const std::string& name) {
   close_later(std::move(handle_));
   open_label_.clear();
   const unsigned long flags = LIBSSH2_FXF_WRITE | LIBSSH2_FXF_CREAT | (offset == 0 ? LIBSSH2_FXF_TRUNC : 0);
   const int rc = call([&] {
-    handle_.reset(
-        libssh2_sftp_open_ex(sftp_.get(), path.c_str(), size_of(path), flags, k_file_mode, LIBSSH2_SFTP_OPENFILE));
+    handle_.reset(libssh2_sftp_open_ex(sftp_.get(), path.c_str(), size_of(path), flags, static_cast<long>(mode),
+                                       LIBSSH2_SFTP_OPENFILE));
     return handle_ ? 0 : libssh2_session_last_errno(session_.get());
   });
   if (rc != 0) fail_path(name);
   if (offset == 0) {
-    // A web server reads it, whatever umask the login has. A host that does not let us is no trouble of the file.
-    LIBSSH2_SFTP_ATTRIBUTES mode{};
-    mode.flags = LIBSSH2_SFTP_ATTR_PERMISSIONS;
-    mode.permissions = LIBSSH2_SFTP_S_IFREG | static_cast<unsigned long>(k_file_mode);
-    if (call([&] { return libssh2_sftp_fstat_ex(handle_.get(), &mode, 1); }) != 0 && !is_status()) fail_path(name);
+    // A web server reads it, whatever umask the login has. A host that refuses the usual mode is no trouble of the file.
+    LIBSSH2_SFTP_ATTRIBUTES wanted{};
+    wanted.flags = LIBSSH2_SFTP_ATTR_PERMISSIONS;
+    wanted.permissions = LIBSSH2_SFTP_S_IFREG | mode;
+    const int set = call([&] { return libssh2_sftp_fstat_ex(handle_.get(), &wanted, 1); });
+    if (set != 0 && (!is_status() || mode != k_usual_mode)) fail_path(name);
   }
   libssh2_sftp_seek64(handle_.get(), offset);
 }
@@ -48,7 +49,7 @@ void SftpSession::write(std::uint64_t& acknowledged, std::uint64_t end, const By
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(k_ahead_bytes, end - acknowledged)));
   std::size_t first = 0;  // of the buffer's bytes, the first that is not acknowledged
   std::size_t filled = 0;
-  heard();
+  deadline_.begin();
   finish_half_closed();
   while (acknowledged < end) {
     // libssh2 remembers what it has sent by its place behind the acknowledged: the bytes themselves may move.
@@ -74,7 +75,7 @@ void SftpSession::write(std::uint64_t& acknowledged, std::uint64_t end, const By
       continue;
     }
     if (rc < 0) fail_transfer(name);
-    heard();
+    deadline_.heard(static_cast<std::uint64_t>(rc));
     if (stop_.stop_requested()) wait();
     first += static_cast<std::size_t>(rc);
     acknowledged += static_cast<std::uint64_t>(rc);
@@ -92,12 +93,13 @@ void SftpSession::finish_writing(const std::string& name) {
   if (closed != 0) fail_path(name);
 }
 
-bool SftpSession::make_folder(const std::string& path, const std::string& name) {
-  const int rc = call([&] { return libssh2_sftp_mkdir_ex(sftp_.get(), path.c_str(), size_of(path), k_folder_mode); });
+bool SftpSession::make_folder(const std::string& path, mode_t folder_mode, const std::string& name) {
+  const int rc = call(
+      [&] { return libssh2_sftp_mkdir_ex(sftp_.get(), path.c_str(), size_of(path), static_cast<long>(folder_mode)); });
   if (rc == 0) {
     LIBSSH2_SFTP_ATTRIBUTES mode{};
     mode.flags = LIBSSH2_SFTP_ATTR_PERMISSIONS;
-    mode.permissions = static_cast<unsigned long>(k_folder_mode);
+    mode.permissions = folder_mode;
     const int set = call(
         [&] { return libssh2_sftp_stat_ex(sftp_.get(), path.c_str(), size_of(path), LIBSSH2_SFTP_SETSTAT, &mode); });
     if (set != 0 && !is_status()) fail_path(name);
@@ -107,6 +109,16 @@ bool SftpSession::make_folder(const std::string& path, const std::string& name) 
   const bool there = is_status() && (status == LIBSSH2_FX_FAILURE || status == LIBSSH2_FX_FILE_ALREADY_EXISTS);
   if (!there && !answered_missing()) fail_path(name);
   return false;
+}
+
+void SftpSession::set_time(const std::string& path, std::int64_t mtime_ns, const std::string& name) {
+  LIBSSH2_SFTP_ATTRIBUTES wanted{};
+  wanted.flags = LIBSSH2_SFTP_ATTR_ACMODTIME;
+  wanted.mtime = static_cast<unsigned long>(mtime_ns / 1'000'000'000);
+  wanted.atime = wanted.mtime;
+  const int set = call(
+      [&] { return libssh2_sftp_stat_ex(sftp_.get(), path.c_str(), size_of(path), LIBSSH2_SFTP_SETSTAT, &wanted); });
+  if (set != 0 && !is_status()) fail_path(name);
 }
 
 void SftpSession::rename(const std::string& from, const std::string& to, const std::string& name) {

@@ -1,7 +1,5 @@
 #include "storage/walk.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 namespace zipmodule::storage {
@@ -16,58 +14,43 @@ constexpr std::size_t k_folders_alone = 32;
 
 }  // namespace
 
-void Walk::require_depth(const std::string& below) const {
-  if (ancestors_.size() < context_.limits.max_depth) return;
-  throw Error(ErrorKind::limit,
-              fmt::format("source {} is more than {} folders deep", context_.name(below), context_.limits.max_depth),
-              "raise limits.max_depth");
-}
-
 void Walk::run() {
-  require_depth("");
+  frame_.require_depth("");
   const auto top = std::make_shared<Folder>(context_);
   top->read();
   if (top->problem()) throw Error(*top->problem());
   visit(top);
 }
 
-void Walk::enter(const Folder& folder) {
-  if (std::find(ancestors_.begin(), ancestors_.end(), folder.identity()) != ancestors_.end()) {
-    throw Error(ErrorKind::source_unreadable,
-                fmt::format("source {} is a symlink to a folder that contains it", context_.name(folder.below())),
-                "remove the symlink");
-  }
-  ancestors_.push_back(folder.identity());
-  ++folders_visited_;
-}
-
 void Walk::visit(const std::shared_ptr<Folder>& folder) {
-  enter(*folder);
+  frame_.enter(folder->below(), folder->identity());
+  ++folders_visited_;
+  if (folder->left_out() > 0) frame_.left_out(folder->left_out());
   Next next;
   next.most = (k_reads_most - reads_ + 1) / 2;
   read_ahead(folder, next);
   for (std::size_t index = 0; index < folder->size(); ++index) {
-    if (context_.stop.stop_requested()) throw Error(ErrorKind::stopped, "the walk was stopped");
+    frame_.require_no_stop();
     const Folder::Child& child = folder->child(index);
     const std::string below = folder->child_below(index);
     if (child.problem) {
-      visitor_.problem(below, *child.problem);
+      frame_.problem(below, *child.problem);
       continue;
     }
-    visitor_.found(below, child.status);
+    frame_.found(below, child.status);
     if (child.status.type != FileType::directory) continue;
     const auto subfolder = take(folder, index, next);
     if (subfolder->problem())
-      visitor_.problem(below, *subfolder->problem());
+      frame_.problem(below, *subfolder->problem());
     else
       visit(subfolder);
   }
   reads_ -= next.reads.size();  // of last ones that were no folders any more
-  ancestors_.pop_back();
+  frame_.leave();
 }
 
 std::shared_ptr<Folder> Walk::take(const std::shared_ptr<Folder>& parent, std::size_t index, Next& next) {
-  require_depth(parent->child_below(index));
+  frame_.require_depth(parent->child_below(index));
   std::shared_ptr<FolderRead> read;
   while (!next.reads.empty() && next.reads.front().first <= index) {
     if (next.reads.front().first == index)
@@ -86,8 +69,8 @@ std::shared_ptr<Folder> Walk::take(const std::shared_ptr<Folder>& parent, std::s
 }
 
 void Walk::read_ahead(const std::shared_ptr<Folder>& folder, Next& next) {
-  if (folders_visited_ <= k_folders_alone || context_.limits.threads == 0 ||
-      ancestors_.size() >= context_.limits.max_depth) {
+  if (folders_visited_ <= k_folders_alone || frame_.limits().threads == 0 ||
+      frame_.depth() >= frame_.limits().max_depth) {
     return;
   }
   for (; next.look_at < folder->size() && next.reads.size() < next.most && reads_ < k_reads_most; ++next.look_at) {

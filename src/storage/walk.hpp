@@ -19,7 +19,8 @@ namespace zipmodule::storage {
 
 class Walk {
  public:
-  Walk(WalkContext& context, Visitor& visitor) : context_(context), visitor_(visitor), ahead_(context.limits.threads) {}
+  Walk(const LocalRoot& root, WalkFrame& frame)
+      : frame_(frame), context_{root, frame}, ahead_(frame.limits().threads) {}
 
   // As LocalRoot::walk.
   void run();
@@ -33,14 +34,11 @@ class Walk {
   };
 
   void visit(const std::shared_ptr<Folder>& folder);
-  void require_depth(const std::string& below) const;
-  void enter(const Folder& folder);
   std::shared_ptr<Folder> take(const std::shared_ptr<Folder>& parent, std::size_t index, Next& next);
   void read_ahead(const std::shared_ptr<Folder>& folder, Next& next);
 
-  WalkContext& context_;
-  Visitor& visitor_;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> ancestors_;
+  WalkFrame& frame_;
+  const WalkContext context_;
   std::size_t folders_visited_ = 0;
   std::size_t reads_ = 0;  // in all Next
   ReadAhead ahead_;

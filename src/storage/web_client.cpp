@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/terminal_text.hpp"
 #include "storage/http_address.hpp"
 
 namespace zipmodule::storage {
@@ -30,8 +31,13 @@ bool leads_to_folder(const HttpAnswer& answer, const std::string& url) {
 
 }  // namespace
 
-WebClient::WebClient(const HttpsOptions& options)
-    : places_(options.places), http_({options.ca, false, false, options.connections, options.timeout}) {}
+WebClient::WebClient(const HttpsOptions& options, const std::string& url)
+    : places_([&] {
+        auto places = options.redirects;
+        places.push_back(url);
+        return places;
+      }()),
+      http_({options.ca, false, false, options.connections, options.timeout}) {}
 
 // From the beginning, each time: where it leads may be another place by now.
 HttpAnswer WebClient::follow(HttpRequest request, bool anew, const std::stop_token& stop) {
@@ -46,8 +52,10 @@ HttpAnswer WebClient::follow(HttpRequest request, bool anew, const std::stop_tok
           "look at it with a browser");
     }
     if (!leads_below(answer.redirect, places_)) {
-      throw Error(ErrorKind::source_outside, fmt::format("{} is redirected to where no root is", request.name),
-                  "name the place it leads to as a root, or list it from there");
+      throw Error(ErrorKind::source_outside,
+                  fmt::format("{} is redirected out of its content root, to {}", request.name,
+                              printable(origin_of(answer.redirect))),
+                  "allow the address it leads to by content.roots.NAME.redirects, or list the file from there");
     }
     request.url = answer.redirect;
   }

@@ -23,13 +23,15 @@ struct WebFile {
   std::size_t body_bytes = 0;  // put into the buffer
 };
 
-// Thread-safe. https only, redirects to the allowed places only. What may pass is tried again, as HttpClient does.
+// Thread-safe. https only. Each redirect of a chain must lead below the root's own URL or one that the root allows. What may
+// pass is tried again, as HttpClient does.
 //
 // Errors, naming `name`: source_missing (404, 410), source_unreadable (401, 403 and others), source_changed (416),
-// source_outside (a redirect to where no root is), and those of HttpClient.
+// source_outside (a redirect to anywhere else), and those of HttpClient.
 class WebClient {
  public:
-  explicit WebClient(const HttpsOptions& options);
+  // `url`: the root's own.
+  WebClient(const HttpsOptions& options, const std::string& url);
 
   // Without a buffer a HEAD; with one a GET of the part of its size from `offset` on. A server may answer that with the
   // whole (status 200), of which no more than fits is in the buffer.
@@ -39,7 +41,7 @@ class WebClient {
  private:
   HttpAnswer follow(HttpRequest request, bool anew, const std::stop_token& stop);
 
-  const std::vector<std::string> places_;
+  const std::vector<std::string> places_;  // redirects may lead below these
   HttpClient http_;
 };
 

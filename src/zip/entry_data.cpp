@@ -124,8 +124,9 @@ void verify_data(const ArchiveFile& file, const CentralRecord& record, std::uint
       throw broken(file, record, "has broken deflate data");
     }
   } else {
-    throw broken(file, record,
-                 fmt::format("uses compression method {}, only stored (0) and deflated (8) are known", record.method));
+    throw broken(
+        file, record,
+        fmt::format("is compressed by {}; only stored and deflated entries are read", method_name(record.method)));
   }
   compare_totals(file, record, totals);
 }

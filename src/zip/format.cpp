@@ -13,10 +13,6 @@ constexpr std::uint16_t k_version_stored = 10;                // 4.4.3.2
 constexpr std::uint16_t k_version_deflate_or_directory = 20;
 constexpr std::uint16_t k_version_zip64 = 45;
 
-constexpr std::uint16_t k_extra_zip64 = 0x0001;      // 4.5.3
-constexpr std::uint16_t k_extra_ntfs = 0x000a;       // 4.5.5
-constexpr std::uint16_t k_extra_timestamp = 0x5455;  // Info-ZIP extended timestamp
-constexpr std::uint16_t k_extra_alignment = 0xD935;  // Android's zipalign: the alignment (16 bits), then zeros
 constexpr std::size_t k_extra_alignment_least = 4 + 2;
 constexpr std::size_t k_extra_timestamp_size = 4 + 5;
 constexpr std::size_t k_extra_ntfs_size = 4 + 4 + 4 + 24;
@@ -26,18 +22,19 @@ constexpr std::uint32_t k_regular_file = 0100000;
 constexpr std::uint32_t k_directory = 0040000;
 constexpr std::uint32_t k_dos_directory = 0x10;
 
-constexpr std::int64_t k_second = 1'000'000'000;
-// 100 ns units between 1601-01-01, where NTFS counts from, and 1970-01-01.
-constexpr std::int64_t k_ntfs_epoch = 116'444'736'000'000'000;
-
 // Rounded down also before 1970: the second a time lies in must not depend on the unit it is written in.
 std::int64_t floor_units(TimeNs time, std::int64_t unit) noexcept {
   return time >= 0 ? time / unit : -((-(time + 1)) / unit) - 1;
 }
 
-bool fits_timestamp(TimeNs mtime) noexcept {
+// Which extra field holds the time, the same in both headers. The extended timestamp holds what every reader takes alike:
+// `jar xf` ends at a negative one, and many show 2038 for one that was clamped, even beside NTFS's.
+enum class TimeField { none, timestamp, ntfs };
+
+TimeField time_field(TimeNs mtime) noexcept {
   const auto seconds = floor_seconds(mtime);
-  return seconds >= std::numeric_limits<std::int32_t>::min() && seconds <= std::numeric_limits<std::int32_t>::max();
+  if (seconds < 0) return TimeField::none;
+  return seconds <= std::numeric_limits<std::int32_t>::max() ? TimeField::timestamp : TimeField::ntfs;
 }
 
 class Appender {
@@ -76,20 +73,27 @@ std::uint16_t version_needed(const EntryView& entry, const Written& written) noe
   return written.method == Method::deflated || entry.directory ? k_version_deflate_or_directory : k_version_stored;
 }
 
-// The time fields, the same in both headers: seconds clamped to 32 bit for everybody, 100 ns units where those can't
-// hold the year.
 std::size_t times_size(TimeNs mtime) noexcept {
-  return k_extra_timestamp_size + (fits_timestamp(mtime) ? 0 : k_extra_ntfs_size);
+  switch (time_field(mtime)) {
+    case TimeField::none:
+      return 0;
+    case TimeField::timestamp:
+      return k_extra_timestamp_size;
+    case TimeField::ntfs:
+      return k_extra_ntfs_size;
+  }
+  return 0;
 }
 
 void put_times(Appender& out, TimeNs mtime) {
-  const auto seconds = std::clamp<std::int64_t>(floor_seconds(mtime), std::numeric_limits<std::int32_t>::min(),
-                                                std::numeric_limits<std::int32_t>::max());
-  out.u16(k_extra_timestamp);
-  out.u16(5);
-  out.u8(1);  // only the modification time follows
-  out.u32(static_cast<std::uint32_t>(seconds));
-  if (fits_timestamp(mtime)) return;
+  const TimeField field = time_field(mtime);
+  if (field == TimeField::timestamp) {
+    out.u16(k_extra_timestamp);
+    out.u16(5);
+    out.u8(1);  // only the modification time follows
+    out.u32(static_cast<std::uint32_t>(floor_seconds(mtime)));
+  }
+  if (field != TimeField::ntfs) return;
   const auto units = static_cast<std::uint64_t>(floor_units(mtime, 100) + k_ntfs_epoch);
   out.u16(k_extra_ntfs);
   out.u16(k_extra_ntfs_size - 4);
@@ -105,44 +109,6 @@ void put_padding(Appender& out, std::size_t bytes) {
   out.u16(bytes - 4);
   out.u16(k_block_bytes);
   for (std::size_t i = k_extra_alignment_least; i < bytes; ++i) out.u8(0);
-}
-
-TimeNs from_ntfs(std::uint64_t units) noexcept {
-  // What a 64-bit count of nanoseconds can hold: 1678 to 2262. Anything else in a foreign archive is clamped.
-  constexpr std::int64_t k_limit = std::numeric_limits<std::int64_t>::max() / 100;
-  const auto since_1970 =
-      static_cast<std::int64_t>(std::min<std::uint64_t>(units, std::uint64_t{1} << 62U)) - k_ntfs_epoch;
-  return std::clamp(since_1970, -k_limit, k_limit) * 100;
-}
-
-// The extra field as (id, data) blocks (4.5.1). Stops at the first block that is not whole.
-template <class Visit>
-bool for_each_extra(std::span<const std::byte> extra, Visit visit) {
-  while (extra.size() >= 4) {
-    const std::uint16_t id = load16(extra.data());
-    const std::size_t length = load16(extra.data() + 2);
-    if (extra.size() < 4 + length) return false;
-    if (!visit(id, extra.subspan(4, length))) return false;
-    extra = extra.subspan(4 + length);
-  }
-  return true;  // up to three bytes of padding are seen in the wild
-}
-
-// Resolves the fields that a record left to zip64, in the order the standard fixes: uncompressed, compressed, offset.
-bool resolve_zip64(std::span<const std::byte> data, std::uint64_t& size, std::uint64_t& compressed,
-                   std::uint64_t* offset) noexcept {
-  const auto take = [&](std::uint64_t& field) {
-    if (field != k_zip64_size) return true;
-    if (data.size() < 8) return false;
-    field = load64(data.data());
-    data = data.subspan(8);
-    return true;
-  };
-  return take(size) && take(compressed) && (offset == nullptr || take(*offset));
-}
-
-std::string to_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace
@@ -182,6 +148,10 @@ TimeNs from_dos_time(std::uint32_t dos) noexcept {
   const sys_days midnight = date.ok() ? sys_days(date) : sys_days(year(1980) / 1 / 1);
   const auto time = midnight + hours((dos >> 11U) & 31U) + minutes((dos >> 5U) & 63U) + seconds((dos & 31U) * 2);
   return duration_cast<nanoseconds>(time.time_since_epoch()).count();
+}
+
+std::int64_t recorded_seconds(TimeNs mtime) noexcept {
+  return floor_seconds(time_field(mtime) == TimeField::none ? from_dos_time(to_dos_time(mtime)) : mtime);
 }
 
 bool needs_zip64(const EntryView& entry, const Written& written) noexcept {
@@ -293,79 +263,9 @@ void append_end_records(std::uint64_t entries, std::uint64_t central_offset, std
   put.u16(std::min(entries, k_zip64_count));
   put.u16(std::min(entries, k_zip64_count));
   put.u32(std::min(central_bytes, k_zip64_size));
-  put.u32(std::min(central_offset, k_zip64_size));
+  // A reader in strict mode (zip.js) wants a field that sends it to zip64, also where all of them would fit.
+  put.u32(zip64 ? k_zip64_size : central_offset);
   put.u16(0);
-}
-
-std::optional<std::size_t> decode_central_record(std::span<const std::byte> data, CentralRecord& record) {
-  if (data.size() < k_central_size || load32(data.data()) != k_central_signature) return std::nullopt;
-  const std::byte* p = data.data();
-  const std::size_t name_bytes = load16(p + 28);
-  const std::size_t extra_bytes = load16(p + 30);
-  const std::size_t comment_bytes = load16(p + 32);
-  const std::size_t total = k_central_size + name_bytes + extra_bytes + comment_bytes;
-  if (data.size() < total) return std::nullopt;
-  record.version_made = load16(p + 4);
-  record.version_needed = load16(p + 6);
-  record.flags = load16(p + 8);
-  record.method = load16(p + 10);
-  record.mtime = from_dos_time(load32(p + 12));
-  record.crc = load32(p + 16);
-  record.compressed_bytes = load32(p + 20);
-  record.size_bytes = load32(p + 24);
-  record.external_attributes = load32(p + 38);
-  record.offset = load32(p + 42);
-  record.name = to_text(data.subspan(k_central_size, name_bytes));
-  const bool wants_zip64 =
-      record.size_bytes == k_zip64_size || record.compressed_bytes == k_zip64_size || record.offset == k_zip64_size;
-  bool found_zip64 = false;
-  bool exact_time = false;
-  const bool whole = for_each_extra(
-      data.subspan(k_central_size + name_bytes, extra_bytes), [&](std::uint16_t id, std::span<const std::byte> field) {
-        if (id == k_extra_zip64 && !found_zip64) {
-          found_zip64 = true;
-          return resolve_zip64(field, record.size_bytes, record.compressed_bytes, &record.offset);
-        }
-        if (id == k_extra_ntfs && field.size() >= 32 && load16(field.data() + 4) == 1 &&
-            load16(field.data() + 6) == 24) {
-          record.mtime = from_ntfs(load64(field.data() + 8));
-          exact_time = true;
-        } else if (id == k_extra_timestamp && field.size() >= 5 && (field[0] & std::byte{1}) != std::byte{0} &&
-                   !exact_time) {
-          record.mtime = static_cast<std::int32_t>(load32(field.data() + 1)) * k_second;
-        }
-        return true;
-      });
-  if (!whole || (wants_zip64 && !found_zip64)) return std::nullopt;
-  return total;
-}
-
-std::optional<std::size_t> local_header_length(std::span<const std::byte> fixed_part) {
-  if (fixed_part.size() < k_local_size || load32(fixed_part.data()) != k_local_signature) return std::nullopt;
-  return k_local_size + load16(fixed_part.data() + 26) + load16(fixed_part.data() + 28);
-}
-
-std::optional<LocalHeader> decode_local_header(std::span<const std::byte> whole) {
-  const auto length = local_header_length(whole);
-  if (!length || whole.size() < *length) return std::nullopt;
-  const std::byte* p = whole.data();
-  const std::size_t name_bytes = load16(p + 26);
-  LocalHeader header;
-  header.version_needed = load16(p + 4);
-  header.flags = load16(p + 6);
-  header.method = load16(p + 8);
-  header.crc = load32(p + 14);
-  header.compressed_bytes = load32(p + 18);
-  header.size_bytes = load32(p + 22);
-  header.name = to_text(whole.subspan(k_local_size, name_bytes));
-  header.header_bytes = *length;
-  const bool whole_extra = for_each_extra(
-      whole.subspan(k_local_size + name_bytes, *length - k_local_size - name_bytes),
-      [&](std::uint16_t id, std::span<const std::byte> field) {
-        return id != k_extra_zip64 || resolve_zip64(field, header.size_bytes, header.compressed_bytes, nullptr);
-      });
-  if (!whole_extra) return std::nullopt;
-  return header;
 }
 
 }  // namespace zipmodule::zip

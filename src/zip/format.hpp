@@ -27,6 +27,17 @@ inline constexpr std::size_t k_end_size = 22;
 inline constexpr std::size_t k_end64_size = 56;
 inline constexpr std::size_t k_locator64_size = 20;
 
+// Extra fields (4.5, 4.6).
+inline constexpr std::uint16_t k_extra_zip64 = 0x0001;
+inline constexpr std::uint16_t k_extra_ntfs = 0x000a;
+inline constexpr std::uint16_t k_extra_timestamp = 0x5455;  // Info-ZIP extended timestamp
+inline constexpr std::uint16_t k_extra_unicode_comment = 0x6375;
+inline constexpr std::uint16_t k_extra_unicode_name = 0x7075;
+inline constexpr std::uint16_t k_extra_alignment = 0xD935;  // Android's zipalign: the alignment (16 bits), then zeros
+
+// 100 ns units between 1601-01-01, where NTFS counts from, and 1970-01-01.
+inline constexpr std::int64_t k_ntfs_epoch = 116'444'736'000'000'000;
+
 inline constexpr std::uint16_t k_flag_encrypted = 1U << 0;  // 4.4.4
 inline constexpr std::uint16_t k_flag_descriptor = 1U << 3;
 inline constexpr std::uint16_t k_flag_utf8 = 1U << 11;
@@ -70,9 +81,13 @@ void encode_local_header(const EntryView& entry, const Written& written, std::sp
 // the central extra fields for a measure of the local ones, and read too little of a header that is much longer.
 void append_central_record(const EntryView& entry, const Written& written, std::vector<std::byte>& out);
 
-// Appends the end records: EOCD64 and locator when any total overflows or `any_zip64`, then the EOCD.
+// Appends the end records: EOCD64 and locator when any total overflows or `any_zip64`, then the EOCD, whose offset says
+// 'see zip64' wherever there is an EOCD64.
 void append_end_records(std::uint64_t entries, std::uint64_t central_offset, std::uint64_t central_bytes,
                         bool any_zip64, std::vector<std::byte>& out);
+
+// The second that an entry's records hold for a time: its own from 1970 on, before that the DOS clock's earliest.
+std::int64_t recorded_seconds(TimeNs mtime) noexcept;
 
 // Whether the entry's records use zip64 fields.
 bool needs_zip64(const EntryView& entry, const Written& written) noexcept;
@@ -82,13 +97,18 @@ bool needs_zip64(const EntryView& entry, const Written& written) noexcept;
 // The end of central directory, zip64 included (4.3.14 to 4.3.16).
 struct EndRecord {
   std::uint64_t entries = 0;
-  std::uint64_t central_offset = 0;
+  std::uint64_t central_offset = 0;  // in the file
   std::uint64_t central_bytes = 0;
+  std::uint64_t shift = 0;  // bytes before the archive that its own offsets leave out
+  std::uint32_t disk = 0;   // the part of a split archive that it stands in, from 0
 };
 
-// One central directory record (4.3.12), zip64 resolved.
+// One central directory record (4.3.12), zip64 resolved. Texts are bytes as they stand there: entry_text.hpp reads them.
 struct CentralRecord {
   std::string name;
+  std::string comment;
+  std::string unicode_name;     // of Info-ZIP's field 0x7075, where its CRC is that of `name`
+  std::string unicode_comment;  // of 0x6375, the same
   std::uint64_t compressed_bytes = 0;
   std::uint64_t size_bytes = 0;
   std::uint64_t offset = 0;
@@ -99,10 +119,17 @@ struct CentralRecord {
   std::uint16_t method = 0;
   std::uint16_t version_made = 0;
   std::uint16_t version_needed = 0;
+  std::uint16_t disk = 0;
 
   bool directory() const noexcept { return !name.empty() && name.back() == '/'; }
-  // Unix permission bits; 0 where the archive was not made on Unix.
-  unsigned mode() const noexcept { return (version_made >> 8U) == 3 ? (external_attributes >> 16U) & 07777U : 0; }
+  // Whether it has Unix's mode: made on Unix or macOS (4.4.2), and not left out.
+  bool has_mode() const noexcept {
+    const unsigned host = version_made >> 8U;
+    return (host == 3 || host == 19) && external_attributes >> 16U != 0;
+  }
+  // Unix permission bits; 0 without a mode.
+  unsigned mode() const noexcept { return has_mode() ? (external_attributes >> 16U) & 07777U : 0; }
+  bool symlink() const noexcept { return has_mode() && (external_attributes >> 28U) == 012; }
 };
 
 // Parses the record at the start of `data`. Returns the bytes it takes, or nullopt where it is not whole or breaks 4.3.12
@@ -123,6 +150,9 @@ struct LocalHeader {
 // Parses the fixed part to learn how long the whole is; nullopt where the signature is wrong or bytes are missing.
 std::optional<std::size_t> local_header_length(std::span<const std::byte> fixed_part);
 std::optional<LocalHeader> decode_local_header(std::span<const std::byte> whole);
+
+// A compression method as people call it (4.4.5): "stored", "bzip2"; "method 77" where it has no name here.
+std::string method_name(std::uint16_t method);
 
 // Plain little-endian fields.
 std::uint16_t load16(const std::byte* p) noexcept;

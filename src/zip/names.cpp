@@ -65,16 +65,33 @@ Error both_file_and_folder(std::string_view name) {
           "give one of them another destination or name"};
 }
 
+// As many whole characters as fit in so many bytes.
+std::string_view cut(std::string_view text, std::size_t bytes_most) noexcept {
+  if (text.size() <= bytes_most) return text;
+  while (bytes_most > 0 && (static_cast<unsigned char>(text[bytes_most]) & 0xC0U) == 0x80) --bytes_most;
+  return text.substr(0, bytes_most);
+}
+
 // A suffix, or that of a folder above, can be what is too much for the header's 16-bit length.
 void require_fitting(std::string_view final_name, std::string_view name) {
   if (final_name.size() <= k_name_bytes_most) return;
-  auto shown = std::min<std::size_t>(name.size(), 200);
-  while (shown < name.size() && (static_cast<unsigned char>(name[shown]) & 0xC0U) == 0x80) --shown;  // whole characters
   throw Error(
       ErrorKind::source_name,
       fmt::format("'{}...' can't be told apart from another entry: its name would have {} bytes; {} is the most",
-                  name.substr(0, shown), final_name.size(), k_name_bytes_most),
+                  cut(name, 200), final_name.size(), k_name_bytes_most),
       "publish it under a shorter name");
+}
+
+// "photo.tar.gz" -> "photo.tar (1).gz", ".profile" -> ".profile (1)": only the last ending counts, as in file managers. What
+// would be too long loses the end of its stem; an ending that leaves no room for a stem is taken for a part of it.
+std::string with_suffix(std::string_view leaf, std::string_view suffix, bool is_directory) {
+  constexpr std::size_t k_character_bytes_most = 4;
+  const std::size_t room = k_component_bytes_most - suffix.size();
+  auto dot = is_directory ? std::string_view::npos : leaf.rfind('.');
+  if (dot != std::string_view::npos && leaf.size() - dot + k_character_bytes_most > room) dot = std::string_view::npos;
+  const auto stem = dot == std::string_view::npos || dot == 0 ? leaf : leaf.substr(0, dot);
+  const auto ending = leaf.substr(stem.size());
+  return fmt::format("{}{}{}", cut(stem, room - ending.size()), suffix, ending);
 }
 
 // Splits "a/b/c.txt" into "a/b/" and "c.txt", and "a/b/" into "a/" and "b/".
@@ -98,19 +115,49 @@ auto first_component(std::string_view name, Visit visit) -> decltype(visit(name)
 
 constexpr std::string_view k_windows_characters = "<>:\"|?*";
 
+bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
+// With whatever ending, and with blanks before it: "aux .txt" opens the device too. The superscript digits are digits here.
 bool is_windows_device(std::string_view component) {
-  static constexpr std::array<std::string_view, 4> k_devices{"con", "prn", "aux", "nul"};
+  static constexpr std::array<std::string_view, 6> k_devices{"con", "prn", "aux", "nul", "conin$", "conout$"};
+  static constexpr std::array<std::string_view, 12> k_ports{"1", "2", "3", "4",      "5",      "6",
+                                                            "7", "8", "9", "\u00b9", "\u00b2", "\u00b3"};
   std::string stem(component.substr(0, component.find('.')));
+  stem.erase(stem.find_last_not_of(' ') + 1);
   std::transform(stem.begin(), stem.end(), stem.begin(), ascii_lower);
   if (std::find(k_devices.begin(), k_devices.end(), stem) != k_devices.end()) return true;
-  return stem.size() == 4 && (stem.starts_with("com") || stem.starts_with("lpt")) && stem[3] >= '1' && stem[3] <= '9';
+  if (!stem.starts_with("com") && !stem.starts_with("lpt")) return false;
+  return std::find(k_ports.begin(), k_ports.end(), std::string_view(stem).substr(3)) != k_ports.end();
 }
 
 std::optional<std::string> component_problem(std::string_view component) {
   if (component.empty()) return "has an empty component";
   if (component == ".") return "has a component '.'";
   if (component == "..") return "has a component '..'";
+  if (component.size() > k_component_bytes_most) {
+    return fmt::format("has a component of {} bytes; {} is the most that disks can hold", component.size(),
+                       k_component_bytes_most);
+  }
   return std::nullopt;
+}
+
+void replace_last_dot_or_space(std::string& component) {
+  if (component.ends_with('.') || component.ends_with(' ')) component.back() = '_';
+}
+
+std::string portable_component(std::string_view component) {
+  std::string safe(component);
+  if (component == "." || component == "..") return safe;  // which no name may have
+  for (char& c : safe) {
+    if (k_windows_characters.find(c) != std::string_view::npos || c == '\\' || is_control(c)) c = '_';
+  }
+  replace_last_dot_or_space(safe);
+  if (!is_windows_device(safe)) return safe;
+  safe.insert(std::min(safe.find('.'), safe.size()), "_");
+  if (component.size() > k_component_bytes_most) return safe;  // was too long before
+  safe.resize(cut(safe, k_component_bytes_most).size());
+  replace_last_dot_or_space(safe);
+  return safe;
 }
 
 }  // namespace
@@ -124,7 +171,7 @@ std::optional<std::string> name_problem(std::string_view name) {
     return "begins with a drive letter";
   }
   for (const char c : name) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return "has a control character";
+    if (is_control(c)) return "has a control character";
     if (c == '\\') return "has a backslash";
   }
   if (!is_utf8(name)) return "is not UTF-8";
@@ -142,20 +189,22 @@ std::optional<std::string> windows_problem(std::string_view name) {
 
 std::string portable_name(std::string_view name) {
   std::string result;
-  const bool directory = name.ends_with('/');
-  first_component(name, [&](std::string_view component) -> std::optional<std::string> {
-    std::string safe(component);
-    for (char& c : safe) {
-      if (k_windows_characters.find(c) != std::string_view::npos) c = '_';
-    }
-    if (safe.ends_with('.') || safe.ends_with(' ')) safe.back() = '_';
-    if (is_windows_device(safe)) safe.insert(std::min(safe.find('.'), safe.size()), "_");
-    if (!result.empty()) result += '/';
-    result += safe;
-    return std::nullopt;
-  });
-  if (directory) result += '/';
-  return result;
+  for (;;) {
+    const auto slash = name.find('/');
+    result += portable_component(name.substr(0, slash));
+    if (slash == std::string_view::npos) return result;
+    result += '/';
+    name.remove_prefix(slash + 1);
+  }
+}
+
+bool same_to_people(std::string_view a, std::string_view b) {
+  if (!is_utf8(a) || !is_utf8(b)) return false;
+  std::string folded_a;
+  std::string folded_b;
+  fold(a, folded_a);
+  fold(b, folded_b);
+  return folded_a == folded_b;
 }
 
 void NameSet::refuse_duplicate(std::string_view name) const {
@@ -174,14 +223,24 @@ std::string NameSet::unused(const std::string& parent, std::string_view leaf, bo
   // Where the last search for this name ended: 100,000 equal names must not cost 100,000 searches each.
   std::uint64_t& next = next_suffix_[key(parent + std::string(leaf)).low];
   leaf = without_slash(leaf);
-  // "photo.tar.gz" -> "photo.tar (1).gz", ".profile" -> ".profile (1)": only the last ending counts, as in file managers.
-  const auto dot = is_directory ? std::string_view::npos : leaf.rfind('.');
-  const auto stem = dot == std::string_view::npos || dot == 0 ? leaf : leaf.substr(0, dot);
-  const auto ending = leaf.substr(stem.size());
   for (;;) {
-    std::string candidate = fmt::format("{}{} ({}){}{}", parent, stem, ++next, ending, is_directory ? "/" : "");
+    std::string candidate = parent + with_suffix(leaf, fmt::format(" ({})", ++next), is_directory);
+    if (is_directory) candidate += '/';
     if (!taken_.contains(key(candidate))) return candidate;
   }
+}
+
+// Adds the last component as it is wanted, with the '/' of a directory.
+void NameSet::add_wanted(std::string_view leaf, std::string& to) const {
+  if (portable_)
+    to += portable_name(leaf);
+  else
+    to += leaf;
+}
+
+// Names that were made portable may meet as file and folder, which is nobody's fault: there the later one gives way.
+void NameSet::refuse_file_and_folder(std::string_view name) const {
+  if (!portable_) throw both_file_and_folder(name);
 }
 
 // The final name of a folder that is in folders_, where some folder was renamed.
@@ -195,18 +254,17 @@ std::string NameSet::renamed_folder(std::string_view folder) const {
 std::string NameSet::new_folder(std::string_view folder) {
   const auto [parent, leaf] = split(folder);
   const std::string final_parent = parent.empty() ? std::string() : final_folder(parent);
-  std::string final_name = final_parent + std::string(leaf);
-  const Fingerprint wanted = key(final_name);
-  const auto there = taken_.find(wanted);
-  if (there == FingerprintSet::Found::unmarked) throw both_file_and_folder(folder);
-  if (there == FingerprintSet::Found::no) {
-    taken_.insert(wanted, true);
-  } else {
-    refuse_duplicate(folder);
-    final_name = unused(final_parent, leaf, true);
-    taken_.insert(key(final_name), true);
-    renamed_folders_.emplace(std::string(folder), final_name.substr(final_parent.size()));
+  std::string final_name = final_parent;
+  add_wanted(leaf, final_name);
+  const auto there = taken_.find(key(final_name));
+  if (there == FingerprintSet::Found::unmarked) refuse_file_and_folder(folder);
+  if (there != FingerprintSet::Found::no) {
+    refuse_duplicate(final_name);
+    final_name = unused(final_parent, std::string(final_name, final_parent.size()), true);
   }
+  taken_.insert(key(final_name), true);
+  if (const auto last = std::string_view(final_name).substr(final_parent.size()); last != leaf)
+    renamed_folders_.emplace(std::string(folder), last);
   return final_name;
 }
 
@@ -233,12 +291,12 @@ NameSet::Result NameSet::add(std::string_view name) {
   const auto [parent, leaf] = split(name);
   std::string final_name = parent.empty() ? std::string() : final_folder(parent);
   const std::size_t parent_bytes = final_name.size();
-  final_name += leaf;
-  const Fingerprint wanted = key(final_name);
-  if (!taken_.insert(wanted, false)) {
-    if (taken_.find(wanted) == FingerprintSet::Found::marked) throw both_file_and_folder(name);
-    refuse_duplicate(name);
-    final_name = unused(final_name.substr(0, parent_bytes), leaf, false);
+  add_wanted(leaf, final_name);
+  const Fingerprint place = key(final_name);
+  if (!taken_.insert(place, false)) {
+    if (taken_.find(place) == FingerprintSet::Found::marked) refuse_file_and_folder(name);
+    refuse_duplicate(final_name);
+    final_name = unused(final_name.substr(0, parent_bytes), final_name.substr(parent_bytes), false);
     taken_.insert(key(final_name), false);
   }
   require_fitting(final_name, name);

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "base/error.hpp"
 #include "base/fd.hpp"
@@ -16,38 +17,9 @@
 namespace zipmodule::zip {
 namespace {
 
-constexpr std::size_t k_comment_most = 65'535;  // APPNOTE 4.4.12: a 16-bit length
 constexpr std::size_t k_buffer_bytes = std::size_t{1} << 20U;
 // The longest record: fixed part, name, extra fields and comment, each with a 16-bit length.
 constexpr std::size_t k_record_most = k_central_size + std::size_t{3} * 65'535;
-
-// Looks backwards for the signature of a record whose comment reaches exactly to the end of the file.
-std::uint64_t find_end_record(const ArchiveFile& file) {
-  if (file.size_bytes < k_end_size) throw corrupt(file, "is too short for a zip archive");
-  const auto tail_bytes =
-      static_cast<std::size_t>(std::min<std::uint64_t>(file.size_bytes, k_end_size + k_comment_most));
-  std::vector<std::byte> tail(tail_bytes);
-  read_exactly(file, tail, file.size_bytes - tail_bytes);
-  for (std::size_t at = tail_bytes - k_end_size + 1; at-- > 0;) {
-    if (load32(tail.data() + at) == k_end_signature && at + k_end_size + load16(tail.data() + at + 20) == tail_bytes) {
-      return file.size_bytes - tail_bytes + at;
-    }
-  }
-  throw corrupt(file, "has no end of central directory record: truncated, or not a zip archive");
-}
-
-// The EOCD64 that a locator before the EOCD points at, if there is one.
-std::optional<std::uint64_t> find_end64(const ArchiveFile& file, std::uint64_t end_at) {
-  if (end_at < k_locator64_size) return std::nullopt;
-  std::array<std::byte, k_locator64_size> locator;
-  read_exactly(file, locator, end_at - k_locator64_size);
-  if (load32(locator.data()) != k_locator64_signature) return std::nullopt;
-  const std::uint64_t at = load64(locator.data() + 8);
-  if (at > end_at - k_locator64_size || end_at - k_locator64_size - at < k_end64_size) {
-    throw corrupt(file, "zip64 locator points outside the archive");
-  }
-  return at;
-}
 
 }  // namespace
 
@@ -67,37 +39,6 @@ ArchiveFile open_archive(int fd, const std::string& path) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) throw Error(ErrorKind::io, fmt::format("stat {}: {}", path, errno_text(errno)));
   return {fd, path, static_cast<std::uint64_t>(status.st_size)};
-}
-
-EndRecord read_end_record(const ArchiveFile& file) {
-  const std::uint64_t at = find_end_record(file);
-  std::array<std::byte, k_end_size> fixed;
-  read_exactly(file, fixed, at);
-  EndRecord end{load16(fixed.data() + 10), load32(fixed.data() + 16), load32(fixed.data() + 12)};
-  std::uint64_t central_end = at;
-  if (const auto end64_at = find_end64(file, at)) {
-    std::array<std::byte, k_end64_size> fixed64;
-    read_exactly(file, fixed64, *end64_at);
-    if (load32(fixed64.data()) != k_end64_signature) throw corrupt(file, "zip64 end record has a wrong signature");
-    const EndRecord plain = end;
-    end = {load64(fixed64.data() + 32), load64(fixed64.data() + 48), load64(fixed64.data() + 40)};
-    // Some readers look at zip64 only where a plain field sends them there: they must not see another archive.
-    const auto agrees = [](std::uint64_t plain_field, std::uint64_t field, std::uint64_t see_zip64) {
-      return plain_field == see_zip64 || plain_field == field;
-    };
-    if (!agrees(plain.entries, end.entries, k_zip64_count) ||
-        !agrees(plain.central_offset, end.central_offset, k_zip64_size) ||
-        !agrees(plain.central_bytes, end.central_bytes, k_zip64_size)) {
-      throw corrupt(file, "end records contradict each other");
-    }
-    central_end = *end64_at;
-  }
-  if (end.central_offset > central_end || end.central_bytes != central_end - end.central_offset) {
-    throw corrupt(file, "central directory does not lie where the end record says");
-  }
-  if (end.entries > end.central_bytes / k_central_size)
-    throw corrupt(file, "promises more entries than there is room for");
-  return end;
 }
 
 struct CentralDirectory::Hash {
@@ -146,6 +87,9 @@ std::optional<CentralRecord> CentralDirectory::next() {
   used_ += *length;
   ++seen_;
   const std::uint64_t room = end_.central_offset;
+  // Of a split archive only what lies in this part has to be here.
+  if (end_.disk != 0 && record.disk != end_.disk) return record;
+  record.offset += std::min(end_.shift, std::numeric_limits<std::uint64_t>::max() - record.offset);
   if (record.offset > room || record.compressed_bytes > room - record.offset) {
     throw corrupt(file_, fmt::format("entry '{}' lies outside the archive", shown_name(record.name)));
   }
@@ -194,6 +138,7 @@ std::uint64_t read_local_header(const ArchiveFile& file, const CentralRecord& re
 
 std::uint64_t end_of_entry(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data_offset) {
   const std::uint64_t data_end = data_offset + record.compressed_bytes;
+  if (data_end < data_offset || data_end > file.size_bytes) throw corrupt(file, "ends in the middle of an entry");
   if ((record.flags & k_flag_descriptor) == 0) return data_end;
   // Signature optional, sizes of 4 or 8 bytes: the form is the one whose fields fit.
   std::array<std::byte, 24> descriptor{};

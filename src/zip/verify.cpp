@@ -4,14 +4,19 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <exception>
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "base/error.hpp"
+#include "zip/end_record.hpp"
 #include "zip/entry_data.hpp"
+#include "zip/entry_text.hpp"
+#include "zip/fingerprint_set.hpp"
 #include "zip/names.hpp"
 
 namespace zipmodule::zip {
@@ -30,7 +35,8 @@ void compare_with_plan(const ArchiveFile& file, const EntryView& planned, const 
   if (found.method == static_cast<std::uint16_t>(Method::stored) && found.compressed_bytes != found.size_bytes) {
     throw differs(file, planned.name, "is stored with another size");
   }
-  if (floor_seconds(found.mtime) != floor_seconds(planned.mtime)) throw differs(file, planned.name, "has another time");
+  if (floor_seconds(found.mtime) != recorded_seconds(planned.mtime))
+    throw differs(file, planned.name, "has another time");
   const unsigned mode = planned.directory || planned.executable ? 0755 : 0644;
   if (found.mode() != mode) throw differs(file, planned.name, "has another mode");
 }
@@ -61,80 +67,176 @@ namespace {
 
 class ReportBuilder {
  public:
-  void add(std::string problem) {
+  void add(FindingKind kind, std::string text) {
     std::lock_guard lock(mutex_);
-    // Threads find problems in any order; the report is the same at every run: the first ones by the alphabet.
-    problems_.insert(std::move(problem));
-    if (problems_.size() <= k_most) return;
-    problems_.erase(std::prev(problems_.end()));
+    // Threads find things in any order; the report is the same at every run: the worst first, and these by the alphabet.
+    findings_.insert({kind, std::move(text)});
+    if (findings_.size() <= k_most) return;
+    findings_.erase(std::prev(findings_.end()));
     ++more_;
   }
-  bool empty() {
-    std::lock_guard lock(mutex_);
-    return problems_.empty();
+  // What reading threw, if it says that the archive is damaged; all else is thrown on.
+  void add_damage(const ArchiveFile& file, const Error& error) {
+    if (error.kind() != ErrorKind::corrupt) throw;
+    std::string_view text = error.what();
+    if (text.starts_with(file.path + ": ")) text.remove_prefix(file.path.size() + 2);
+    add(FindingKind::damaged, std::string(text));
   }
-  std::vector<std::string> take() {
-    std::vector<std::string> problems(problems_.begin(), problems_.end());
-    if (more_ > 0) problems.push_back(fmt::format("and {} more problems", more_));
-    return problems;
+  bool damaged() {
+    std::lock_guard lock(mutex_);
+    return !findings_.empty() && findings_.begin()->kind == FindingKind::damaged;
+  }
+  void move_to(VerifyReport& report) {
+    report.findings.assign(findings_.begin(), findings_.end());
+    report.more_findings = more_;
   }
 
  private:
   static constexpr std::size_t k_most = 100;
   std::mutex mutex_;
-  std::multiset<std::string> problems_;
+  std::multiset<Finding> findings_;
   std::size_t more_ = 0;
 };
 
 // Where every entry lies, to find overlaps once all are known: 16 bytes each.
 using Extents = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
 
-void report_overlaps(Extents& extents, std::uint64_t central_offset, ReportBuilder& report) {
+void report_overlaps(Extents& extents, const EndRecord& end, ReportBuilder& report) {
   std::sort(extents.begin(), extents.end());
-  if (!extents.empty() && extents.back().second > central_offset) {
-    report.add("the last entry overlaps the central directory");
+  if (!extents.empty() && extents.back().second > end.central_offset) {
+    report.add(FindingKind::damaged, "the last entry overlaps the central directory");
   }
   for (std::size_t i = 1; i < extents.size(); ++i) {
     if (extents[i].first < extents[i - 1].second) {
-      report.add(fmt::format("entries overlap at byte {}", extents[i].first));
+      report.add(FindingKind::damaged, fmt::format("entries overlap at byte {}", extents[i].first));
     }
+  }
+  if (!extents.empty() && extents.front().first > end.shift && end.disk == 0) {
+    report.add(FindingKind::unusual,
+               fmt::format("{} bytes stand before the first entry", extents.front().first - end.shift));
   }
 }
 
-// One entry's headers. Returns where its data begins.
-std::uint64_t check_entry(const ArchiveFile& file, const CentralRecord& record, Extents& extents,
-                          ReportBuilder& report) {
-  if (const auto problem = name_problem(record.name)) {
-    report.add(fmt::format("entry '{}' {}", shown_name(record.name), *problem));
+// Why the entry's data can't be decoded, or nullopt.
+std::optional<std::string> unsupported(const CentralRecord& record) {
+  if ((record.flags & k_flag_encrypted) != 0) return "is encrypted";
+  if (record.method == static_cast<std::uint16_t>(Method::stored) ||
+      record.method == static_cast<std::uint16_t>(Method::deflated)) {
+    return std::nullopt;
   }
-  const std::uint64_t data = read_local_header(file, record);
-  extents.emplace_back(record.offset, end_of_entry(file, record, data));
-  return data;
+  return fmt::format("is compressed by {}; only stored and deflated entries are read", method_name(record.method));
 }
+
+// Whether a record of a split archive is of an entry in another part. Some programs count parts from 1, or wrongly: what
+// is here is here.
+bool lies_elsewhere(const ArchiveFile& file, const EndRecord& end, const CentralRecord& record) {
+  if (end.disk == 0 || record.disk == end.disk) return false;
+  if (record.offset > end.central_offset || record.compressed_bytes > end.central_offset - record.offset) return true;
+  try {
+    read_local_header(file, record);
+    return false;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::corrupt) throw;
+    return true;
+  }
+}
+
+// The checks of all records, in the order of the central directory.
+class Structure {
+ public:
+  Structure(const ArchiveFile& file, const EndRecord& end, VerifyReport& result, ReportBuilder& report)
+      : file_(file), end_(end), result_(result), report_(report) {}
+
+  void add(const CentralRecord& record) {
+    ++result_.entries;
+    try {
+      check(record);
+    } catch (const Error& problem) {
+      report_.add_damage(file_, problem);
+    }
+  }
+  void finish() {
+    report_overlaps(extents_, end_, report_);
+    if (other_disks_ > 0) {
+      report_.add(FindingKind::unusual,
+                  fmt::format("{} records name another part than the one they are in", other_disks_));
+    }
+  }
+
+ private:
+  void add_finding(FindingKind kind, const EntryText& name, std::string_view what) {
+    report_.add(kind, fmt::format("entry '{}' {}", shown_name(name.text), what));
+  }
+
+  void check(const CentralRecord& record) {
+    const EntryText name = name_of(record);
+    check_name(record, name);
+    if (!names_.insert(fingerprint_of(name.text), false)) {
+      add_finding(FindingKind::policy, name, "has a name that occurs more than once");
+    }
+    const bool elsewhere = lies_elsewhere(file_, end_, record);
+    const auto unread =
+        elsewhere ? fmt::format("lies in part {} of the split archive", record.disk + 1U) : unsupported(record);
+    if (unread) {
+      ++result_.unread;
+      add_finding(FindingKind::unsupported, name, *unread);
+    }
+    if (elsewhere) return;
+    if (record.disk != end_.disk) ++other_disks_;
+    const std::uint64_t data = read_local_header(file_, record);
+    extents_.emplace_back(record.offset, end_of_entry(file_, record, data));
+  }
+
+  void check_name(const CentralRecord& record, const EntryText& name) {
+    switch (name.source) {
+      case TextSource::utf8:
+        if (!is_ascii(record.name) && (record.flags & k_flag_utf8) == 0 && record.unicode_name.empty())
+          add_finding(FindingKind::unusual, name, "has a name in UTF-8 without the flag that says so");
+        break;
+      case TextSource::unicode_field:
+        add_finding(FindingKind::unusual, name, "has another name for programs that don't read its Unicode field");
+        break;
+      case TextSource::cp437:
+        add_finding(FindingKind::unusual, name, "has a name that is not UTF-8; it is read as CP437");
+        break;
+      case TextSource::broken_utf8:
+        add_finding(FindingKind::unusual, name, "has a name that is flagged as UTF-8 and is not");
+        break;
+    }
+    // Both names have to be harmless, for a program may take either.
+    auto problem = name.source == TextSource::broken_utf8 ? std::nullopt : name_problem(name.text);
+    if (!problem && name.source != TextSource::utf8) problem = name_problem(from_cp437(record.name));
+    if (problem) add_finding(FindingKind::policy, name, *problem);
+  }
+
+  const ArchiveFile& file_;
+  const EndRecord& end_;
+  VerifyReport& result_;
+  ReportBuilder& report_;
+  Extents extents_;
+  FingerprintSet names_;
+  std::uint64_t other_disks_ = 0;
+};
 
 // Everything but the data: cheap, and what decoding can rely on afterwards. Entries that overlap could be made to decode
 // for ever (a bomb), so nothing is decoded then.
 void check_structure(const ArchiveFile& file, const EndRecord& end, const std::stop_token& stop, VerifyReport& result,
                      ReportBuilder& report) {
-  Extents extents;
+  Structure structure(file, end, result, report);
   CentralDirectory directory(file, end);
   while (auto record = directory.next()) {
     if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
-    ++result.entries;
-    try {
-      check_entry(file, *record, extents, report);
-    } catch (const Error& problem) {
-      report.add(problem.what());
-    }
+    structure.add(*record);
   }
   result.fingerprint = directory.fingerprint();
-  report_overlaps(extents, end.central_offset, report);
+  structure.finish();
 }
 
-// Runs checks on the pool, a few ahead of its threads, and reports what they throw.
+// Runs checks on the pool, a few ahead of its threads, and reports the damage that they throw.
 class Checks {
  public:
-  Checks(ThreadPool& pool, ReportBuilder& report) : pool_(pool), report_(report) {}
+  Checks(const ArchiveFile& file, ThreadPool& pool, ReportBuilder& report)
+      : file_(file), pool_(pool), report_(report) {}
   ~Checks() { wait_until_at_most(0); }
   Checks(const Checks&) = delete;
   Checks& operator=(const Checks&) = delete;
@@ -148,37 +250,60 @@ class Checks {
       ++running_;
     }
     pool_.submit([this, check = std::move(check)] {
+      std::exception_ptr trouble;
       try {
-        check();
-      } catch (const std::exception& problem) {
-        report_.add(problem.what());
+        report_damage_of(check);
+      } catch (...) {
+        trouble = std::current_exception();
       }
       std::lock_guard lock(mutex_);
+      if (trouble && !trouble_) trouble_ = trouble;
       --running_;
       idle_.notify_all();
     });
   }
+  // Whether some check met what is not the archive's fault.
+  bool in_trouble() {
+    std::lock_guard lock(mutex_);
+    return trouble_ != nullptr;
+  }
+  // Waits for all, and throws the first trouble.
+  void finish() {
+    wait_until_at_most(0);
+    if (trouble_) std::rethrow_exception(trouble_);
+  }
 
  private:
+  template <class Check>
+  void report_damage_of(const Check& check) {
+    try {
+      check();
+    } catch (const Error& problem) {
+      report_.add_damage(file_, problem);
+    }
+  }
   void wait_until_at_most(std::size_t count) {
     std::unique_lock lock(mutex_);
     idle_.wait(lock, [&] { return running_ <= count; });
   }
 
+  const ArchiveFile& file_;
   ThreadPool& pool_;
   ReportBuilder& report_;
   std::mutex mutex_;
   std::condition_variable idle_;
   std::size_t running_ = 0;
+  std::exception_ptr trouble_;
 };
 
 // Decodes every entry on the pool, a large one in parts.
 void check_data(const ArchiveFile& file, const EndRecord& end, ThreadPool& pool, const std::stop_token& stop,
                 ReportBuilder& report) {
   CentralDirectory directory(file, end);
-  Checks checks(pool, report);
+  Checks checks(file, pool, report);
   while (auto record = directory.next()) {
-    if (stop.stop_requested()) break;
+    if (stop.stop_requested() || checks.in_trouble()) break;
+    if (unsupported(*record) || lies_elsewhere(file, end, *record)) continue;
     if (!PartedEntry::is_worth_it(*record)) {
       checks.submit([&file, &stop, record = std::move(*record)] {
         verify_data(file, record, read_local_header(file, record), stop);
@@ -191,6 +316,7 @@ void check_data(const ArchiveFile& file, const EndRecord& end, ThreadPool& pool,
       checks.submit([entry, part, &stop] { entry->verify(part, stop); });
     }
   }
+  checks.finish();
 }
 
 }  // namespace
@@ -199,15 +325,17 @@ VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std
   VerifyReport result;
   ReportBuilder report;
   try {
-    const EndRecord end = read_end_record(file);
-    check_structure(file, end, stop, result, report);
-    if (report.empty()) check_data(file, end, pool, stop, report);
+    const ArchiveEnd found = locate_end(file);
+    for (const Finding& finding : found.findings) report.add(finding.kind, finding.text);
+    if (found.end) {
+      check_structure(file, *found.end, stop, result, report);
+      if (!report.damaged()) check_data(file, *found.end, pool, stop, report);
+    }
     if (stop.stop_requested()) throw Error(ErrorKind::stopped, "verification was stopped");
   } catch (const Error& problem) {
-    if (problem.kind() == ErrorKind::stopped) throw;
-    report.add(problem.what());
+    report.add_damage(file, problem);
   }
-  result.problems = report.take();
+  report.move_to(result);
   return result;
 }
 

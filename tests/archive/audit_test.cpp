@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "archive/failing_read.hpp"
 #include "archive/site.hpp"
 
 namespace zipmodule::archive {
@@ -14,8 +15,8 @@ struct Built {
   Built() {
     site.file("default/a.txt", test::wordy_text(5'000));
     const auto build = site.build(R"([{"source": "a.txt"}])");
-    expected = {build.file.path, build.file.size_bytes, build.file.mtime_ns, build.fingerprint};
-    path = site.store().absolute(build.file.path);
+    expected = {build.file, build.fingerprint};
+    path = site.store().absolute(build.file.build_id);
   }
   AuditResult audit(bool deep = false) { return audit_build(site.store(), expected, deep, site.pool(), {}); }
 
@@ -40,9 +41,9 @@ TEST_CASE("a build that is as it was published is good") {
 
 TEST_CASE("a build that is gone, cut or grown is not good, and says so") {
   Built built;
-  fs::resize_file(built.path, built.expected.size_bytes - 1);
+  fs::resize_file(built.path, built.expected.file.size_bytes - 1);
   CHECK_THAT(built.audit().problem, Contains("bytes any more"));
-  fs::resize_file(built.path, built.expected.size_bytes + 1);
+  fs::resize_file(built.path, built.expected.file.size_bytes + 1);
   CHECK_FALSE(built.audit().good);
   fs::remove(built.path);
   CHECK_THAT(built.audit().problem, Contains("is gone"));
@@ -72,10 +73,20 @@ TEST_CASE("another sound archive in a build's place is found by its fingerprint"
   built.site.file("default/a.txt", test::wordy_text(5'000));
   test::set_mtime(built.site.dir / "default/a.txt", k_file_time + 2);
   const auto other = built.site.build(R"([{"source": "a.txt"}])");
-  REQUIRE(other.file.size_bytes == built.expected.size_bytes);
-  fs::rename(built.site.store().absolute(other.file.path), built.path);
+  REQUIRE(other.file.size_bytes == built.expected.file.size_bytes);
+  fs::rename(built.site.store().absolute(other.file.build_id), built.path);
   test::set_mtime(built.path, 1);
   CHECK_THAT(built.audit().problem, Contains("another archive"));
+}
+
+TEST_CASE("a touched build that can't be read is not damaged: the disk may come back") {
+  Built built;
+  test::set_mtime(built.path, 1'234'567'890);
+  const std::uint64_t size = built.expected.file.size_bytes;
+  const std::uint64_t from = GENERATE_COPY(std::uint64_t{0}, size / 2, size - 22);
+  CAPTURE(from);
+  const test::FailingReads broken_disk(built.path, from);
+  CHECK(error_of([&] { built.audit(); }).kind() == ErrorKind::io);
 }
 
 TEST_CASE("a stop ends an audit, and is no finding") {

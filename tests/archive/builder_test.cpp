@@ -40,7 +40,7 @@ void make_content(const TestSite& site) {
 }
 
 std::string bytes_of(const TestSite& site, const FinishedBuild& build) {
-  return test::read_file(site.store().absolute(build.file.path));
+  return test::read_file(site.store().absolute(build.file.build_id));
 }
 
 TEST_CASE("a build unpacks with everybody to the same names, bytes, times and modes") {
@@ -49,7 +49,7 @@ TEST_CASE("a build unpacks with everybody to the same names, bytes, times and mo
   make_content(site);
   const auto build = site.build(R"([{"source": "album/"}])", level);
   CHECK(build.entries == 12);
-  const auto verdict = test::judge(site.store().absolute(build.file.path), site.dir / "default/album");
+  const auto verdict = test::judge(site.store().absolute(build.file.build_id), site.dir / "default/album");
   INFO(verdict.text());
   CHECK(verdict.good());
 }
@@ -61,7 +61,7 @@ TEST_CASE("times before 1980 and past 2038 and 2107 don't keep an archive from b
     test::set_mtime(site.file("default/t/" + std::to_string(time), "x"), time, 50);
   }
   const auto build = site.build(R"([{"source": "t/"}])");
-  const auto verdict = test::judge(site.store().absolute(build.file.path), site.dir / "default/t");
+  const auto verdict = test::judge(site.store().absolute(build.file.build_id), site.dir / "default/t");
   INFO(verdict.text());
   CHECK(verdict.good());
 }

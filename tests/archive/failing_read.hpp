@@ -1,4 +1,4 @@
-// Reads that fail as those of a broken disk do.
+// Reads that fail as those of a broken disk do, and closes as those of a full one behind a network.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,16 @@ class FailingReads {
   ~FailingReads();
   FailingReads(const FailingReads&) = delete;
   FailingReads& operator=(const FailingReads&) = delete;
+};
+
+// While it lives, every close of a file in this folder fails with ENOSPC, as where a quota or a server's disk is full. One at a
+// time.
+class FailingCloses {
+ public:
+  explicit FailingCloses(const std::filesystem::path& folder);
+  ~FailingCloses();
+  FailingCloses(const FailingCloses&) = delete;
+  FailingCloses& operator=(const FailingCloses&) = delete;
 };
 
 }  // namespace zipmodule::test

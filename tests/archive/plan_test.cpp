@@ -215,9 +215,8 @@ TEST_CASE("limits are told with their figure and their key, and hold exactly") {
 
 TEST_CASE("the excluded file does not count, also where it makes one name too many") {
   Content content;
-  struct stat s {};
-  REQUIRE(::stat((content.site.dir / "default/album/a.txt").c_str(), &s) == 0);
-  content.site.options.excluded = {s.st_dev, s.st_ino};
+  content.site.options.excluded = storage::LocalRoot::file_at(content.site.dir / "default/album/a.txt");
+  REQUIRE(content.site.options.excluded);
   content.site.options.max_entries = 4;
   CHECK(content.site.names(R"([{"source": "album/"}])").size() == 4);
   content.site.options.max_entries = 3;
@@ -243,6 +242,77 @@ TEST_CASE("a missing source is an error by name") {
       error_of([&] { content.site.plan(R"([{"source": "cover.jpg"}, {"source": "media:gone.jpg"}])"); });
   CHECK(error.kind() == ErrorKind::source_missing);
   CHECK_THAT(error.what(), Contains("media:gone.jpg"));
+}
+
+TEST_CASE("several missing sources are all named, up to twenty of them and their number") {
+  Content content;
+  fs::create_symlink("nowhere", content.site.dir / "default/album/dangling");
+  Error error = error_of([&] {
+    content.site.plan(
+        R"([{"source": "gone.jpg"}, {"source": "album"}, {"source": "cover.jpg"}, {"source": "media:none/x"}])");
+  });
+  CHECK(error.kind() == ErrorKind::source_missing);
+  CHECK(error.what() == std::string("3 sources are missing: default:gone.jpg, default:album/dangling, media:none/x"));
+  CHECK_FALSE(error.hint().empty());
+
+  const auto list_of = [](int sources, const std::string& name) {
+    std::string json;
+    for (int i = 0; i < sources; ++i) json += fmt::format(R"({}{{"source": "{}{}"}})", i == 0 ? "[" : ", ", name, i);
+    return json + "]";
+  };
+  error = error_of([&] { content.site.plan(list_of(100, "gone")); });
+  CHECK_THAT(error.what(), Catch::Matchers::StartsWith("100 sources are missing: default:gone0, default:gone1, ") &&
+                               Catch::Matchers::EndsWith("default:gone19 and 80 more"));
+  // Within what telemetry keeps, however long the names are.
+  error = error_of([&] { content.site.plan(list_of(100, std::string(200, 'n') + "/" + std::string(200, 'n'))); });
+  CHECK(error.full_text().size() < 4'000);
+  CHECK_THAT(error.what(), Contains("100 sources are missing: default:nnn") && Contains(" more"));
+}
+
+TEST_CASE("a missing source whose name differs in Unicode form or case from one that is there is told which") {
+  Content content;
+  content.site.file("default/B\u00fccher/e\u0301t\u00e9.jpg");
+  content.site.file("default/B\u00fccher/caf\xe9.txt");
+  content.site.file("default/IMG.JPG");
+  const auto [source, there] = GENERATE(table<std::string, std::string>({
+      {"B\u00fccher/\u00e9t\u00e9.jpg", "default:B\u00fccher/e\u0301t\u00e9.jpg"},
+      {"Bu\u0308cher/\u00e9te\u0301.jpg", "default:B\u00fccher/e\u0301t\u00e9.jpg"},
+      {"Bu\u0308cher", "default:B\u00fccher"},
+      {"img.jpg", "default:IMG.JPG"},
+  }));
+  const std::string json = fmt::format(R"([{{"source": "{}"}}])", source);
+  Error error = error_of([&] { content.site.plan(json); });
+  CHECK(error.kind() == ErrorKind::source_missing);
+  CHECK_THAT(error.what(), Contains(source));
+  CHECK_THAT(error.hint(), Contains("'" + there + "' is there"));
+  // The first that has one gives the hint for all.
+  error = error_of([&] { content.site.plan(R"([{"source": "gone"}, )" + json.substr(1)); });
+  CHECK_THAT(error.hint(), Contains("'" + there + "' is there"));
+}
+
+TEST_CASE("a missing source that nothing looks like has the ordinary hint") {
+  const Content content;
+  for (const char* source : {"gone", "album/gone", "gone/a.txt", "cover.jpg/x"}) {
+    const Error error = error_of([&] { content.site.plan(fmt::format(R"([{{"source": "{}"}}])", source)); });
+    CHECK(error.kind() == ErrorKind::source_missing);
+    CHECK_THAT(error.hint(), Contains("put it there"));
+  }
+}
+
+TEST_CASE("excluded names are left out of folders and counted, but never what the list names") {
+  Content content;
+  content.site.options.exclude =
+      std::make_shared<storage::Exclusion>(std::vector<std::string>{"._*", "void", "sub/c*"});
+  content.site.file("default/album/._a.txt");
+  content.site.file("default/._cover.jpg");
+  auto plan = content.site.plan(R"([{"source": "album"}, {"source": "._cover.jpg"}, {"source": "album/void"}])");
+  Names names;
+  for (std::size_t i = 0; i < plan->size(); ++i) names.emplace_back(plan->at(i).name);
+  CHECK(names == Names{"album/", "album/a.txt", "album/b.txt", "album/sub/", "._cover.jpg", "void/"});
+  CHECK(plan->files_excluded() == 3);
+  CHECK(plan->files() == 3);
+  content.site.options.exclude = nullptr;
+  CHECK(content.site.plan(R"([{"source": "album"}])")->files_excluded() == 0);
 }
 
 TEST_CASE("with 'skip' what is missing is listed in an entry of its own, by 'root:path'") {
@@ -346,16 +416,56 @@ TEST_CASE("names that trouble Windows are told, and replaced where that was chos
   CHECK(content.site.names(json) == Names{std::string(245, 'n'), "what_.txt", "what_ (1).txt"});
 }
 
-TEST_CASE("warnings are a thousand at most") {
+TEST_CASE("names are made portable before they are judged") {
+  Content content;
+  content.site.options.portable_names = true;
+  for (const char* name : {"Q: what.txt", "AC\\DC.txt", "line\nbreak", "aux .txt"})
+    content.site.file(fmt::format("default/w/{}", name));
+  CHECK(content.site.names(R"([{"source": "w/"}, {"source": "w/Q: what.txt"}])") ==
+        Names{"AC_DC.txt", "Q_ what.txt", "aux _.txt", "line_break", "Q_ what (1).txt"});
+  content.site.file("default/odd/caf\xe9.txt");
+  CHECK(error_of([&] { content.site.plan(R"([{"source": "odd"}])"); }).kind() == ErrorKind::source_name);
+}
+
+TEST_CASE("folders that are one after they were made portable are kept apart, with all that is in them") {
+  Content content;
+  content.site.options.portable_names = true;
+  content.site.file("default/w/a?/x", "of ?");
+  content.site.file("default/w/a*/x", "of *");
+  content.site.file("default/w/a*/y", "of * too");
+  const auto plan = content.site.plan(R"([{"source": "w/"}])");
+  std::vector<std::string> found;
+  for (std::size_t i = 0; i < plan->size(); ++i)
+    found.push_back(fmt::format("{} < {}", plan->at(i).name, plan->source_name(i)));
+  CHECK(found == Names{"a_/ < default:w/a*", "a_/x < default:w/a*/x", "a_/y < default:w/a*/y", "a_ (1)/ < default:w/a?",
+                       "a_ (1)/x < default:w/a?/x"});
+}
+
+TEST_CASE("two sources of 255 bytes that become one name are both in the archive, under names that disks can hold") {
+  Content content;
+  const std::string name = std::string(251, 'n') + ".jpg";
+  content.site.file("default/a/" + name);
+  content.site.file("default/b/" + name);
+  CHECK(content.site.names(R"([{"source": "a/"}, {"source": "b/"}])") ==
+        Names{name, std::string(247, 'n') + " (1).jpg"});
+  const Error error = error_of(
+      [&] { content.site.plan(fmt::format(R"([{{"source": "cover.jpg", "name": "{}"}}])", std::string(256, 'n'))); });
+  CHECK(error.kind() == ErrorKind::source_name);
+  CHECK_THAT(error.what(), Contains("default:cover.jpg") && Contains("256 bytes; 255 is the most"));
+}
+
+TEST_CASE("warnings are a thousand at most, and all are counted") {
   const Content content;
   for (int i = 0; i < 1'100; ++i) content.site.file("default/w/" + std::to_string(i) + "?", "");
-  CHECK(content.site.plan(R"([{"source": "w"}])")->warnings().size() == 1'000);
+  const auto plan = content.site.plan(R"([{"source": "w"}])");
+  CHECK(plan->warnings().size() == 1'000);
+  CHECK(plan->warned() == 1'100);
 }
 
 TEST_CASE("the store is never a source") {
   TestSite site;
   Roots roots;
-  roots.emplace("default", std::make_unique<storage::LocalRoot>("default", site.dir.path(), site.dir / "store"));
+  roots.emplace("default", std::make_shared<storage::LocalRoot>("default", site.dir.path(), site.dir / "store"));
   for (const char* json :
        {R"([{"source": "store"}])", R"([{"source": "store/builds/"}])", R"([{"source": "default:"}])"}) {
     const Error error = error_of([&] { make_plan(parse_file_list(json), roots, site.options, {}); });
@@ -365,9 +475,8 @@ TEST_CASE("the store is never a source") {
 
 TEST_CASE("the excluded file is left out wherever it is met") {
   Content content;
-  struct stat s {};
-  REQUIRE(::stat((content.site.dir / "default/album/a.txt").c_str(), &s) == 0);
-  content.site.options.excluded = {s.st_dev, s.st_ino};
+  content.site.options.excluded = storage::LocalRoot::file_at(content.site.dir / "default/album/a.txt");
+  REQUIRE(content.site.options.excluded);
   CHECK(content.site.names(R"([{"source": "album/"}, {"source": "album/a.txt"}])") ==
         Names{"b.txt", "sub/", "sub/c.txt", "void/"});
 }

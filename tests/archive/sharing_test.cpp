@@ -39,7 +39,7 @@ bool all_settled(const TestSite& site) {
 }
 
 void check_archive(const TestSite& site, const FinishedBuild& build) {
-  const auto verdict = test::judge(site.store().absolute(build.file.path), site.dir / "default");
+  const auto verdict = test::judge(site.store().absolute(build.file.build_id), site.dir / "default");
   INFO(verdict.text());
   CHECK(verdict.good());
 }
@@ -71,13 +71,13 @@ TEST_CASE("on XFS and btrfs media is shared with its source and with the build b
   CHECK(site.measured.write.bytes_shared > k_media_bytes * 97 / 100);
   check_archive(site, second);
   const auto fresh = site.build(k_album);
-  CHECK((test::read_file(site.store().absolute(second.file.path)) ==
-         test::read_file(site.store().absolute(fresh.file.path))));
+  CHECK((test::read_file(site.store().absolute(second.file.build_id)) ==
+         test::read_file(site.store().absolute(fresh.file.build_id))));
 
   // What is shared is not changed with its source.
-  const std::string bytes = test::read_file(site.store().absolute(second.file.path));
+  const std::string bytes = test::read_file(site.store().absolute(second.file.build_id));
   site.file("default/album/movie.mp4", test::random_bytes(k_media_bytes - 8'000'008, 5));
-  CHECK((test::read_file(site.store().absolute(second.file.path)) == bytes));
+  CHECK((test::read_file(site.store().absolute(second.file.build_id)) == bytes));
 }
 
 TEST_CASE("what is shared in a first pass and again in a second is counted once, and no hole stays at the end") {
@@ -117,10 +117,9 @@ TEST_CASE("a source on another file system than the store is copied, aligned for
   fs::rename(site.dir / "default", site.dir / "unused");
   Roots roots;
   roots.emplace("default",
-                std::make_unique<storage::LocalRoot>("default", content.dir / "default", site.dir / "store"));
+                std::make_shared<storage::LocalRoot>("default", content.dir / "default", site.dir / "store"));
   Store store(site.dir / "store", 0);
   BuilderOptions options;
-  options.settled_after = {};
   const Builder builder(store, roots, options, site.resources());
   BuildProgress progress;
   BuildMeasurements measured;
@@ -132,7 +131,7 @@ TEST_CASE("a source on another file system than the store is copied, aligned for
   request.older = first.file;
   const auto second = builder.build(request, {}, progress, measured);
   CHECK(measured.write.bytes_shared > k_media_bytes * 99 / 100);
-  const auto verdict = test::judge(store.absolute(second.file.path), content.dir / "default");
+  const auto verdict = test::judge(store.absolute(second.file.build_id), content.dir / "default");
   INFO(verdict.text());
   CHECK(verdict.good());
 }

@@ -34,7 +34,7 @@ class TestSite {
   void open_roots() {
     for (const char* name : {"default", "media"}) {
       std::filesystem::create_directories(dir / name);
-      roots_.emplace(name, std::make_unique<storage::LocalRoot>(name, dir / name, dir / "store"));
+      roots_.emplace(name, std::make_shared<storage::LocalRoot>(name, dir / name, dir / "store"));
     }
     options.host = "testhost";
   }
@@ -46,7 +46,7 @@ class TestSite {
   const Store& store() const noexcept { return store_; }
   const Roots& roots() const noexcept { return roots_; }
   std::unique_ptr<storage::LocalFile> open(const std::string& root, const std::string& path) const {
-    return dynamic_cast<const storage::LocalRoot&>(*roots_.at(root)).open(path);
+    return dynamic_cast<const storage::LocalRoot&>(*roots_.at(root).for_attempt({})).open(path);
   }
 
   std::unique_ptr<Plan> plan(const std::string& files_json) const {
@@ -71,7 +71,6 @@ class TestSite {
                             zip::Level level = zip::Level::balanced) {
     BuilderOptions builder_options{options};
     builder_options.verify_reuse = verify_reuse;
-    builder_options.settled_after = settled_after;
     BuildProgress progress;
     measured = {};
     return Builder(store_, roots_, builder_options, {pool_, budget_})
@@ -83,8 +82,6 @@ class TestSite {
   test::TempDir dir{"archive"};
   PlanOptions options;
   VerifyReuse verify_reuse = VerifyReuse::sample;
-  // Tests change files at once after they have made them.
-  std::chrono::nanoseconds settled_after{0};
   BuildMeasurements measured;  // of the last build
 
  private:

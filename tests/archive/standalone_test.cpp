@@ -1,8 +1,11 @@
 #include "archive/standalone.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -15,6 +18,7 @@
 #include "support/process.hpp"
 #include "zip/codec.hpp"
 #include "zip/forged_archive.hpp"
+#include "zip/handmade_stream.hpp"
 
 namespace zipmodule::archive {
 namespace {
@@ -36,7 +40,7 @@ class Tree {
     test::write_file(dir / "tree" / name, content, time);
   }
   StandaloneResult zip(const std::string& output, std::optional<std::string> base = {},
-                       zip::Level level = zip::Level::balanced) {
+                       zip::Level level = zip::Level::balanced, VerifyReuse verify = VerifyReuse::always) {
     ThreadPool pool(2);
     ByteBudget budget(64U << 20U);
     BuildProgress progress;
@@ -44,7 +48,7 @@ class Tree {
     request.output = dir / output;
     request.paths = {(dir / "tree").string() + "/"};
     request.level = level;
-    request.verify_reuse = VerifyReuse::always;
+    request.verify_reuse = verify;
     if (base) request.base = dir / *base;
     auto result = write_standalone(request, {pool, budget}, {}, progress);
     return result;
@@ -89,6 +93,139 @@ TEST_CASE("paths are taken as at a shell") {
   fs::current_path(before);
   const zip::MemoryFile file(test::read_file(tree.dir / "out.zip"));
   CHECK(zip::records_of(file.archive()).at(0).name == first);
+}
+
+TEST_CASE("a '..' behind a symlink is the folder above the one that it leads to") {
+  Tree tree;
+  tree.write("sub/deep/x", "below");
+  test::write_file(tree.dir / "other/x", "wrong");
+  fs::create_directory_symlink("../tree/sub/deep", tree.dir / "other/link");
+  const auto [path, first] = GENERATE(table<std::string, std::string>({{"other/link/../other.txt", "other.txt"},
+                                                                       {"other/link/../deep/x", "x"},
+                                                                       {"other/link/..", "deep/"},
+                                                                       {"other/link/../", "deep/"},
+                                                                       {"other/link/../.", "deep/"},
+                                                                       {"other/link/../deep", "deep/"}}));
+  CAPTURE(path);
+  ThreadPool pool(1);
+  ByteBudget budget(1U << 20U);
+  BuildProgress progress;
+  StandaloneRequest request;
+  request.output = tree.dir / "out.zip";
+  request.paths = {tree.dir / path};
+  write_standalone(request, {pool, budget}, {}, progress);
+  const zip::MemoryFile file(test::read_file(tree.dir / "out.zip"));
+  CHECK(zip::records_of(file.archive()).at(0).name == first);
+  request.paths = {tree.dir / "other/link/../x"};  // there is one beside the symlink only
+  CHECK(error_of([&] { write_standalone(request, {pool, budget}, {}, progress); }).kind() == ErrorKind::source_missing);
+  request.paths = {tree.dir / "nowhere/../tree"};
+  CHECK(error_of([&] { write_standalone(request, {pool, budget}, {}, progress); }).kind() == ErrorKind::source_missing);
+}
+
+TEST_CASE("of an output that is a symlink, what it leads to is replaced or made, and the link stays") {
+  Tree tree;
+  test::write_file(tree.dir / "far/old.zip", "old");
+  fs::create_symlink("old.zip", tree.dir / "far/second");
+  fs::create_symlink("far/second", tree.dir / "link.zip");
+  tree.zip("link.zip");
+  CHECK(fs::is_symlink(tree.dir / "link.zip"));
+  CHECK(fs::is_symlink(tree.dir / "far/second"));
+  tree.check("far/old.zip");
+  fs::create_symlink("far/new.zip", tree.dir / "dangling.zip");
+  tree.zip("dangling.zip");
+  CHECK(fs::is_symlink(tree.dir / "dangling.zip"));
+  tree.check("far/new.zip");
+  fs::create_symlink("loop.zip", tree.dir / "loop.zip");
+  CHECK_THROWS_AS(tree.zip("loop.zip"), Error);
+  CHECK(fs::is_symlink(tree.dir / "loop.zip"));
+}
+
+TEST_CASE("an output that is no regular file is refused and stays what it is") {
+  Tree tree;
+  ::mkfifo((tree.dir / "fifo").c_str(), 0644);
+  fs::create_symlink("fifo", tree.dir / "to_fifo");
+  for (const char* output : {"fifo", "to_fifo", "tree"}) {
+    CAPTURE(output);
+    CHECK(error_of([&] { tree.zip(output); }).kind() == ErrorKind::usage);
+  }
+  CHECK(fs::is_fifo(tree.dir / "fifo"));
+  CHECK(fs::is_symlink(tree.dir / "to_fifo"));
+  CHECK(fs::is_directory(tree.dir / "tree"));
+}
+
+TEST_CASE("what a killed one left beside the output is not archived, and removed; what is being written stays") {
+  Tree tree;
+  tree.write(".zipmodule-zip-abc123", "half an archive");
+  tree.write(".zipmodule-zip-locked", "being written");
+  tree.write("sub/.zipmodule-zip-xyz789", "half an archive");
+  tree.write(".zipmodule-zip", "a person's own");
+  const Fd writing(::open((tree.dir / "tree/.zipmodule-zip-locked").c_str(), O_RDWR | O_CLOEXEC));
+  REQUIRE(::flock(writing.get(), LOCK_EX | LOCK_NB) == 0);
+  tree.zip("tree/out.zip");
+  CHECK_FALSE(fs::exists(tree.dir / "tree/.zipmodule-zip-abc123"));
+  CHECK(fs::exists(tree.dir / "tree/.zipmodule-zip-locked"));
+  CHECK(fs::exists(tree.dir / "tree/sub/.zipmodule-zip-xyz789"));  // not where the output is
+  const zip::MemoryFile file(test::read_file(tree.dir / "tree/out.zip"));
+  std::vector<std::string> names;
+  for (const auto& record : zip::records_of(file.archive())) names.push_back(record.name);
+  CHECK(names == Names{".zipmodule-zip", "noise", "sub/", "sub/empty", "sub/other.txt", "text.txt"});
+}
+
+TEST_CASE("an archive that could not be closed is not put in place, and leaves nothing") {
+  Tree tree;
+  fs::create_directory(tree.dir / "out");
+  tree.zip("out/out.zip.old");
+  Error error{ErrorKind::internal, ""};
+  {
+    const test::FailingCloses failing(tree.dir / "out");
+    error = error_of([&] { tree.zip("out/out.zip"); });
+  }
+  CHECK(error.kind() == ErrorKind::disk_full);
+  CHECK_THAT(error.what(), Contains("close"));
+  CHECK(test::listing(tree.dir / "out") == Names{"out.zip.old"});
+}
+
+TEST_CASE("what was written to when the base was made is read again, whatever its size and second say") {
+  Tree tree;
+  const auto now = [] {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  };
+  const std::int64_t second = now();
+  tree.write("text.txt", test::wordy_text(3'000), second);
+  tree.zip("base.zip");
+  tree.write("text.txt", test::wordy_text(3'000, 9), second);  // as many bytes, the same second
+  CHECK(tree.zip("out.zip", "base.zip").entries_reused == 3);
+  tree.check("out.zip");
+}
+
+TEST_CASE("an archive is as old as the beginning of its making, so that what is written meanwhile is newer") {
+  Tree tree;
+  tree.write("large", test::wordy_text(4U << 20U));
+  tree.zip("out.zip", {}, zip::Level::small);
+  struct stat s {};
+  REQUIRE(::stat((tree.dir / "out.zip").c_str(), &s) == 0);
+  const auto ns = [](const timespec& time) { return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec; };
+  // Larger than a step of the kernel's clock, and less than it takes to compress that.
+  CHECK(ns(s.st_ctim) - ns(s.st_mtim) > 20'000'000);
+}
+
+TEST_CASE("names are excluded from folders, and counted") {
+  Tree tree;
+  tree.write(".DS_Store", "x");
+  tree.write("sub/.DS_Store", "x");
+  StandaloneRequest request;
+  request.output = tree.dir / "out.zip";
+  request.paths = {tree.dir / "tree", tree.dir / "tree/.DS_Store"};
+  request.exclude = {".DS_Store"};
+  ThreadPool pool(1);
+  ByteBudget budget(1U << 20U);
+  BuildProgress progress;
+  const auto result = write_standalone(request, {pool, budget}, {}, progress);
+  CHECK(result.files_excluded == 2);
+  const zip::MemoryFile file(test::read_file(tree.dir / "out.zip"));
+  CHECK(zip::records_of(file.archive()).back().name == ".DS_Store");
+  CHECK(result.entries == 7);
 }
 
 TEST_CASE("an output within the folder it is made of is left out, at the first time and the second") {
@@ -229,13 +366,74 @@ TEST_CASE("a base entry that deflate made larger is not copied") {
   tree.check("out.zip");
 }
 
-TEST_CASE("a base whose records share one local header is copied twice, not shared") {
+TEST_CASE("a base whose records share one local header does no harm") {
   Tree tree;
   const zip::Forged text = forged_text(tree);
   const std::string central = text.central(0) + text.central(0);
   test::write_file(tree.dir / "base.zip",
                    text.local() + central + zip::end_record(2, central.size(), text.local().size()));
-  CHECK(tree.zip("out.zip", "base.zip").entries_reused == 1);
+  CHECK(tree.zip("out.zip", "base.zip").entries_reused == 0);
+  tree.check("out.zip");
+}
+
+// A base of one entry, with the very header that the writer would make for text.txt at that place.
+void write_own_base(const Tree& tree, const zip::Written& written, std::string_view data) {
+  const std::string content = test::read_file(tree.dir / "tree/text.txt");
+  const zip::EntryView entry{"text.txt", content.size(), k_file_time * 1'000'000'000, false, false};
+  std::vector<std::byte> header(zip::local_header_size(entry));
+  zip::encode_local_header(entry, written, header);
+  const std::string local = std::string(zip::text_of(header)) + std::string(data);
+  std::vector<std::byte> tail;
+  zip::append_central_record(entry, written, tail);
+  zip::append_end_records(1, local.size(), tail.size(), false, tail);
+  test::write_file(tree.dir / "base.zip", local + std::string(zip::text_of(tail)));
+}
+
+TEST_CASE("a deflated base entry of fewer bytes than its size needs is made again, whatever is verified") {
+  Tree tree;
+  tree.write("text.txt", test::wordy_text(1'800));
+  const std::string content = test::read_file(tree.dir / "tree/text.txt");
+  const auto verify = GENERATE(VerifyReuse::never, VerifyReuse::always);
+  for (const std::string& data : {std::string(), std::string(1, '\x03')}) {
+    write_own_base(tree, {0, data.size(), zip::crc32(0, zip::bytes_of(content)), zip::Method::deflated}, data);
+    CHECK(tree.zip("out.zip", "base.zip", zip::Level::balanced, verify).entries_reused == 0);
+    tree.check("out.zip");
+  }
+}
+
+TEST_CASE("an entry under our own header that Windows can't read is found as in anyone's archive") {
+  Tree tree;
+  const auto stream = zip::block_with_distances({0}, 2, 500);
+  const std::string content(500, 'a');
+  tree.write("text.txt", content);
+  write_own_base(tree, {0, stream.size(), zip::crc32(0, zip::bytes_of(content)), zip::Method::deflated},
+                 zip::text_of(stream));
+  const auto result = tree.zip("out.zip", "base.zip");
+  CHECK_THAT(result.base_problem, Contains("Windows"));
+  CHECK(result.entries_reused == 0);
+}
+
+TEST_CASE("of a name that a base holds twice, no entry is copied") {
+  Tree tree;
+  zip::Forged unread = forged_text(tree);
+  const bool encrypted = GENERATE(false, true);
+  if (encrypted) unread.flags |= zip::k_flag_encrypted;  // an entry that could not be copied counts, too
+  for (const bool first : {false, true}) {
+    const zip::Forged text = forged_text(tree);
+    test::write_file(tree.dir / "base.zip",
+                     first ? zip::put_together({text, unread}) : zip::put_together({unread, text}));
+    CHECK(tree.zip("out.zip", "base.zip").entries_reused == 0);
+    tree.check("out.zip");
+  }
+}
+
+TEST_CASE("files of before 1970 are made again, for archives don't hold their time, and those of the future") {
+  Tree tree;
+  tree.write("early", test::wordy_text(400, 3), -5'000'000'000);
+  tree.write("late", test::wordy_text(400, 4), 5'000'000'000);
+  tree.zip("base.zip");
+  tree.write("early", test::wordy_text(400, 5), -4'000'000'000);
+  CHECK(tree.zip("out.zip", "base.zip").entries_reused == 4);
   tree.check("out.zip");
 }
 
@@ -260,7 +458,7 @@ TEST_CASE("who waits for an entry's bytes is asked through a base, too") {
   Tree tree;
   tree.zip("base.zip");
   Roots roots;
-  roots.emplace("default", std::make_unique<storage::LocalRoot>("default", tree.dir / "tree", ""));
+  roots.emplace("default", std::make_shared<storage::LocalRoot>("default", tree.dir / "tree", ""));
   const auto plan = make_plan({parse_source("default:")}, roots, {}, {});
   Fetched content;
   BaseArchive base(tree.dir / "base.zip", std::nullopt, *plan, content, VerifyReuse::never);
@@ -272,7 +470,7 @@ TEST_CASE("a base that changes between its check and its copy is broken") {
   Tree tree;
   tree.zip("base.zip");
   Roots roots;
-  roots.emplace("default", std::make_unique<storage::LocalRoot>("default", tree.dir / "tree", ""));
+  roots.emplace("default", std::make_shared<storage::LocalRoot>("default", tree.dir / "tree", ""));
   const auto plan = make_plan({parse_source("default:")}, roots, {}, {});
   BaseArchive base(tree.dir / "base.zip", std::nullopt, *plan, *plan, VerifyReuse::always);
   std::optional<zip::RawData> raw;

@@ -65,6 +65,8 @@ TEST_CASE("a failed write to the store is told apart by its errno") {
   CHECK(store_error(EPERM, "write x").kind() == ErrorKind::store_unwritable);
   CHECK(store_error(EROFS, "write x").kind() == ErrorKind::store_unwritable);
   CHECK(store_error(EIO, "write x").kind() == ErrorKind::io);
+  CHECK(store_error(EFBIG, "write x").kind() == ErrorKind::io);
+  CHECK(store_error(EFBIG, "write x").hint().find("ulimit -f") != std::string::npos);
 }
 
 TEST_CASE("the message of a failed write names the object and carries the system's text") {

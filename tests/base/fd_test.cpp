@@ -109,5 +109,29 @@ TEST_CASE("the limit of open files is raised as far as it may be") {
         }) == 0);
 }
 
+TEST_CASE("a checked close throws what the close reports, and leaves the descriptor to nobody") {
+  CHECK_NOTHROW(close_or_throw(Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), "/dev/null"));
+  try {
+    close_or_throw(Fd(1'000'000), "/srv/x");
+    FAIL("nothing thrown");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::io);
+    CHECK_THAT(error.what(), Catch::Matchers::Contains("close /srv/x"));
+  }
+}
+
+TEST_CASE("standard descriptors that are closed are opened, so that no file becomes one of them") {
+  const int exit_code = test::in_child([] {
+    ::close(STDIN_FILENO);
+    ::close(STDERR_FILENO);
+    open_standard_descriptors();
+    if (!open_now(STDIN_FILENO) || !open_now(STDOUT_FILENO) || !open_now(STDERR_FILENO)) return 1;
+    const Fd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (next.get() <= STDERR_FILENO) return 2;
+    return ::write(STDERR_FILENO, "x", 1) == 1 ? 0 : 3;
+  });
+  CHECK(exit_code == 0);
+}
+
 }  // namespace
 }  // namespace zipmodule

@@ -22,7 +22,7 @@ import time
 
 import checks
 import plan
-from world import DATABASE, World
+from world import DATABASE, OTHER_DATABASE, World
 
 
 def arguments():
@@ -48,6 +48,7 @@ class Troubles:
 
     def __init__(self, world):
         self.world = world
+        self.dump = None
         self.done = collections.Counter()
 
     def make(self, event):
@@ -59,6 +60,19 @@ class Troubles:
             name = f"{event.what} {moment or ''}".rstrip()
         elif event.what in ("go_on", "fill", "free"):
             happened = getattr(world.workers[event.worker], event.what)()
+        elif event.what == "threads":
+            happened = world.workers[event.worker].limit_threads(int(event.detail))
+            name = event.what
+        elif event.what == "dump":
+            self.dump = world.dump()
+            happened = True
+        elif event.what == "restore":
+            world.restore(self.dump)
+            happened = True
+        elif event.what == "misdirect":
+            happened = world.workers[event.worker].misdirect(world.cluster.dsn(OTHER_DATABASE, "chaos_worker"))
+        elif event.what in ("away", "back"):
+            happened = getattr(world.places[event.detail], event.what)()
         elif event.what == "clock":
             happened = world.workers[event.worker].set_clock(event.detail)
         elif event.what == "cut":
@@ -95,6 +109,9 @@ def make_chaos(world, decided, troubles):
     for worker in world.workers:
         worker.go_on()
         worker.free()
+    for place in world.places.values():
+        place.back()
+    world.finish_restore()
     return time.monotonic() - began
 
 
@@ -102,8 +119,13 @@ def tell(world, troubles):
     for worker in world.workers:
         if worker.why_no_small_disk:
             say(f"skipped: disk full on {worker.host}: {worker.why_no_small_disk}")
+        if worker.why_no_thread_limit:
+            say(f"skipped: limit of threads on {worker.host}: {worker.why_no_thread_limit}")
         if worker.why_no_clock:
             say(f"skipped: wrong clock on {worker.host}: {worker.why_no_clock}")
+    for name, place in world.places.items():
+        if place.why_not:
+            say(f"skipped: {name} away: {place.why_not}")
     say("troubles: " + ", ".join(f"{count} {name}" for name, count in sorted(troubles.done.items())))
     say(f"{world.publisher.acknowledged} publishes acknowledged, {world.publisher.unknown} without an answer, "
         f"{len(world.watcher.switches)} links switched, {sum(worker.launches for worker in world.workers)} launches, exits "
@@ -115,9 +137,11 @@ def tell(world, troubles):
 
 def too_tame(world, troubles, seconds):
     """What did not happen proves nothing. In a short run some moments may not come about."""
-    wanted = ["kill", "stop", "go_on", "cut", "restart", "promote"]
+    wanted = ["kill", "stop", "go_on", "cut", "restart", "promote", "misdirect", "dump", "restore"]
     wanted += ["kill at rename", "go_on late"] if seconds >= 120 else []
     wanted += [] if any(worker.why_no_small_disk for worker in world.workers) else ["fill", "free"]
+    wanted += [] if any(worker.why_no_thread_limit for worker in world.workers) else ["threads"]
+    wanted += [f"{what} {name}" for name in plan.AWAY if not world.places[name].why_not for what in ("away", "back")]
     wanted += [] if any(worker.why_no_clock for worker in world.workers) else ["clock"]
     came = [name for name in troubles.done if not name.endswith("(nothing there)")]
     return [f"too tame: no {what} came about" for what in wanted if not any(name.startswith(what) for name in came)]

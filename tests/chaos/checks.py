@@ -9,7 +9,8 @@ import subprocess
 import tempfile
 
 # Kinds of error that a host in trouble may report; a damaged build or an internal error is never one of them.
-EXPECTED_KINDS = {"", "lease_lost", "stopped", "disk_full", "disk_reserve", "store_unwritable", "database"}
+EXPECTED_KINDS = {"", "lease_lost", "stopped", "disk_full", "disk_reserve", "store_unwritable", "database",
+                  "threads", "root_away"}
 
 
 def rows(world, query):
@@ -106,20 +107,25 @@ def every_publish_was_built_or_superseded(world):
 
 
 def attempts_add_up(world):
-    """Every lease token that was ever given has exactly one row, and no row tells of what must never happen."""
-    wrong = [f"{row['series']}/{row['archive']}: token {row['token']} has {row['told']} rows"
-             for row in rows(world, """
-               SELECT job.series, job.archive, token, count(told.id) AS told
+    """Every lease token that was ever given has exactly one row, and no row tells of what must never happen. A restore
+    loses rows, and tokens are left out after it."""
+    given = """SELECT job.series, job.archive, token, count(told.id) AS told
                FROM zipmodule.job CROSS JOIN LATERAL generate_series(1, lease_token) AS token
                LEFT JOIN zipmodule.telemetry AS told ON told.job_id = job.job_id AND told.lease_token = token
-               GROUP BY 1, 2, 3 HAVING count(told.id) <> 1""")]
+               GROUP BY 1, 2, 3 HAVING count(told.id) <> 1"""
+    after_a_restore = """SELECT series, archive, lease_token AS token, count(*) AS told FROM zipmodule.telemetry
+                         WHERE lease_token IS NOT NULL GROUP BY 1, 2, 3 HAVING count(*) <> 1"""
+    wrong = [f"{row['series']}/{row['archive']}: token {row['token']} has {row['told']} rows"
+             for row in rows(world, after_a_restore if world.restored else given)]
     wrong += [f"{row['series']}/{row['archive']}: token {row['lease_token']} was never given"
               for row in rows(world, """
                 SELECT told.* FROM zipmodule.telemetry AS told LEFT JOIN zipmodule.job USING (job_id)
                 WHERE told.lease_token > coalesce(job.lease_token, 0)""")]
     wrong += [f"{row['series']}/{row['archive']}: an attempt ended as {row['error_kind']}: {row['error']}"
               for row in rows(world, "SELECT * FROM zipmodule.telemetry")
-              if (row["error_kind"] or "") not in EXPECTED_KINDS]
+              if (row["error_kind"] or "") not in EXPECTED_KINDS
+              # A build of before the dump, removed as replaced after it.
+              and not (world.restored and row["error_kind"] == "corrupt" and row["error"].endswith(" is gone"))]
     return wrong
 
 
@@ -132,7 +138,8 @@ def nothing_is_left(world):
     """No lease, temporary file or orphan; in every store exactly the builds that the database knows, and their links."""
     wrong = [f"{row['series']}/{row['archive']}: a lease is held by {row['lease_by']}"
              for row in rows(world, "SELECT * FROM zipmodule.job WHERE lease_until IS NOT NULL")]
-    builds = rows(world, "SELECT b.*, j.series, j.archive, j.build_id = b.build_id AS current FROM zipmodule.build AS b "
+    builds = rows(world, "SELECT b.*, zipmodule.build_path(b.build_id, b.format) AS path, j.series, "
+                         "j.archive, j.build_id = b.build_id AS current FROM zipmodule.build AS b "
                          "JOIN zipmodule.job AS j USING (job_id)")
     for worker in world.workers:
         ours = [build for build in builds if world.worker_of(build["instance"]) is worker]
@@ -140,14 +147,19 @@ def nothing_is_left(world):
         known = {build["path"] for build in ours}
         known |= {path.removesuffix(".zip") + ".sources" for path in known}
         found = {f"builds/{name}" for name in files_below(worker.root / "builds")}
-        wrong += [f"{worker.host}: orphan {path}" for path in sorted(found - known)]
+        # After a restore the database does not know every build that a public name leads to, and those stay.
+        public = {os.path.relpath(path.resolve(), worker.root.resolve()) for path in (worker.root / "public").rglob("*.zip")
+                  } if world.restored else set()
+        stay = public | {path.removesuffix(".zip") + ".sources" for path in public}
+        wrong += [f"{worker.host}: orphan {path}" for path in sorted(found - known - stay)]
         wrong += [f"{worker.host}: {build['path']} is gone" for build in ours if build["path"] not in found]
         wrong += [f"{worker.host}: {build['path']} was replaced long ago and is still there"
                   for build in ours if not build["current"]]
         linked = {f"{build['series']}/{build['archive']}.zip" for build in ours if build["current"]}
         shown = files_below(worker.root / "public")
         wrong += [f"{worker.host}: {name} has no link" for name in sorted(linked - shown)]
-        wrong += [f"{worker.host}: link {name} leads to no current build" for name in sorted(shown - linked)]
+        if not world.restored:
+            wrong += [f"{worker.host}: link {name} leads to no current build" for name in sorted(shown - linked)]
     return wrong
 
 
@@ -155,7 +167,7 @@ def the_mirror_is_what_the_stores_are(world):
     """Every host delivers to one folder: there, too, each link leads to the newest build, whoever came last, and it is whole."""
     mirror = world.workers[0].mirror
     wrong = []
-    known = {row["path"] for row in rows(world, "SELECT path FROM zipmodule.delivery")}
+    known = {row["path"] for row in rows(world, "SELECT zipmodule.build_path(build_id, 'zip') AS path FROM zipmodule.delivery")}
     linked = set()
     for job in rows(world, "SELECT s.*, b.instance FROM zipmodule.job_status AS s "
                            "LEFT JOIN zipmodule.job USING (job_id) LEFT JOIN zipmodule.build AS b USING (build_id)"):
@@ -170,9 +182,17 @@ def the_mirror_is_what_the_stores_are(world):
                 wrong.append(f"{name}: {link} is not what {worker.host} has")
         except (OSError, TypeError) as error:
             wrong.append(f"{name}: {link}: {error}")
-    wrong += [f"{path} in the mirror is nobody's" for path in sorted({f"builds/{name}" for name in files_below(mirror / "builds")} - known)]
+    if not world.restored:  # which forgets deliveries; what they brought does no harm
+        strays = {f"builds/{name}" for name in files_below(mirror / "builds")} - known
+        wrong += [f"{path} in the mirror is nobody's" for path in sorted(strays)]
     wrong += [f"{name} in the mirror is nobody's" for name in sorted(files_below(mirror / "public") - linked)]
     return wrong
+
+
+def nothing_is_written_beside_a_disk(world):
+    """Where a place was away, its empty folder was no place to write to."""
+    return [f"{place.folder}: {name} lies below where the disk is mounted"
+            for place in world.places.values() for name in place.left_below()]
 
 
 def every_launch_ended_well(world):
@@ -180,7 +200,8 @@ def every_launch_ended_well(world):
 
 
 ALL = (every_archive_is_done, contents_are_the_last_published, no_link_went_back,
-       every_publish_was_built_or_superseded, attempts_add_up, nothing_is_left, the_mirror_is_what_the_stores_are, every_launch_ended_well)
+       every_publish_was_built_or_superseded, attempts_add_up, nothing_is_left, the_mirror_is_what_the_stores_are,
+       nothing_is_written_beside_a_disk, every_launch_ended_well)
 
 
 def findings(world):

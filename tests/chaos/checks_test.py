@@ -13,6 +13,7 @@ import zipfile
 
 import checks
 import worker as hosts
+from places import Place
 from watcher import Watcher
 from world import DATABASE, World
 
@@ -47,7 +48,8 @@ class Checks(unittest.TestCase):
     @staticmethod
     def a_build():
         """(worker, link, file) of one archive's current build."""
-        build = checks.rows(WORLD, "SELECT j.series, j.archive, b.* FROM zipmodule.job AS j "
+        build = checks.rows(WORLD, "SELECT j.series, j.archive, b.*, "
+                                   "zipmodule.build_path(b.build_id, b.format) AS path FROM zipmodule.job AS j "
                                    "JOIN zipmodule.build AS b USING (build_id) ORDER BY j.job_id LIMIT 1")[0]
         worker = WORLD.worker_of(build["instance"])
         return worker, worker.root / "public" / build["series"] / f"{build['archive']}.zip", worker.root / build["path"]
@@ -87,9 +89,9 @@ class Checks(unittest.TestCase):
         path = self.a_build()[2]
         other = path.with_name("0" * 32 + ".zip")
         shutil.copy(path, other)
-        damage("INSERT INTO zipmodule.build (build_id, job_id, instance, revision, path, bytes, entries, fingerprint, "
+        damage("INSERT INTO zipmodule.build (build_id, job_id, instance, revision, bytes, entries, fingerprint, "
                "mtime_ns, created_at, retired_at) SELECT repeat('0', 32), job_id, instance, revision, "
-               f"'{other.relative_to(self.a_build()[0].root)}', bytes, entries, fingerprint, mtime_ns, created_at, now() "
+               "bytes, entries, fingerprint, mtime_ns, created_at, now() "
                "FROM zipmodule.build JOIN (SELECT build_id FROM zipmodule.job ORDER BY job_id LIMIT 1) AS j USING (build_id)")
         self.expect(checks.nothing_is_left, "still there")
 
@@ -206,6 +208,34 @@ class Checks(unittest.TestCase):
         worker.binary = script
         worker.launch()
         self.expect(checks.every_launch_ended_well, "ended with -11")
+
+
+    def test_a_file_is_written_while_its_disk_is_away(self):
+        place = Place(WORLD.folder / "place")
+        if place.why_not:
+            self.skipTest(place.why_not)
+        self.addCleanup(place.close)
+        self.addCleanup(setattr, WORLD, "places", WORLD.places)
+        WORLD.places = {"place": place}
+        (place.folder / "file").touch()
+        self.assertEqual(checks.nothing_is_written_beside_a_disk(WORLD), [])
+        place.away()
+        (place.folder / "stray").touch()
+        place.back()
+        self.expect(checks.nothing_is_written_beside_a_disk, "stray lies below")
+        self.assertTrue((place.folder / "file").exists())
+
+    def test_a_launch_hangs(self):
+        worker = WORLD.workers[0]
+        script = worker.folder / "hang"
+        script.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+        script.chmod(0o755)
+        self.addCleanup(setattr, worker, "binary", worker.binary)
+        self.addCleanup(setattr, hosts, "HANGS_SECONDS", hosts.HANGS_SECONDS)
+        hosts.HANGS_SECONDS = 1
+        worker.binary = script
+        worker.launch()
+        self.expect(checks.every_launch_ended_well, "did not end")
 
 
 def make_world(binary):

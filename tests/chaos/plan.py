@@ -7,6 +7,7 @@ WORKERS = 3
 LEASE_SECONDS = 10  # the least that the configuration takes
 SERIES = 3
 ARCHIVES_A_SERIES = 4
+AWAY = ("mirror",)  # which of the world's places go away: content, mirror
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Publish:
 @dataclasses.dataclass(frozen=True)
 class Event:
     at: float
-    what: str  # kill, stop, go_on, fill, free, restart, cut, promote, clock
+    what: str  # kill, stop, go_on, fill, free, restart, cut, promote, clock, threads, away, back, misdirect,
+    # dump, restore
     worker: int = -1
     detail: str = ""
 
@@ -83,6 +85,41 @@ def make_fills(rng, seconds):
     return events
 
 
+def make_absences(rng, seconds):
+    """A content root and the target go away, and come back. What was tried meanwhile is tried again a minute later."""
+    events = []
+    for place in AWAY:
+        at = rng.uniform(2, 6)
+        last = max(7.0, seconds - 40)
+        while at < last:
+            until = at + rng.uniform(2, 10 if seconds > 90 else 4)
+            events += [Event(at, "away", detail=place), Event(until, "back", detail=place)]
+            at = until + rng.uniform(20, 60)
+            if seconds <= 90:
+                break
+    return events
+
+
+def make_limits(rng, seconds):
+    """Launches with few threads: some can work, some can't."""
+    events = []
+    at = rng.uniform(1, 5)
+    while at < seconds:
+        events.append(Event(at, "threads", rng.randrange(WORKERS), str(rng.randrange(3, 16))))
+        at += rng.uniform(4, 12)
+    return events
+
+
+def make_misdirections(rng, seconds):
+    """Launches with another database than the store's."""
+    events = []
+    at = rng.uniform(4, 8)
+    while at < seconds:
+        events.append(Event(at, "misdirect", rng.randrange(WORKERS)))
+        at += rng.uniform(6, 15)
+    return events
+
+
 def asleep(events, worker, at):
     """Whether the worker is stopped at that time."""
     before = [event for event in events if event.worker == worker and event.at <= at and event.what in ("stop", "go_on")]
@@ -105,6 +142,7 @@ def make_plan(seed, seconds):
     rng = random.Random(seed)
     stops = make_stops(rng, seconds)
     events = stops + make_fills(rng, seconds) + make_kills(rng, seconds, stops)
+    events += make_absences(rng, seconds) + make_limits(rng, seconds) + make_misdirections(rng, seconds)
     at = rng.uniform(1, 4)
     while at < seconds:
         events.append(Event(at, "cut", detail=str(rng.randrange(1, 4))))
@@ -115,4 +153,6 @@ def make_plan(seed, seconds):
         at, mode = at + rng.uniform(10, 20), 1 - mode
     events.append(Event(rng.uniform(0.4, 0.8) * seconds, "promote"))
     events.append(Event(rng.uniform(0.1, 0.4) * seconds, "clock", rng.randrange(WORKERS), rng.choice(("+1h", "-1h"))))
+    events.append(Event(rng.uniform(0.3, 0.4) * seconds, "dump"))
+    events.append(Event(rng.uniform(0.5, 0.7) * seconds, "restore"))
     return Plan(seed, seconds, make_publishes(rng, seconds), tuple(sorted(events, key=lambda event: event.at)))

@@ -39,6 +39,7 @@ class Publisher:
         self.refused = []
         self.problems = []
         self._thread = None
+        self.lock = threading.Lock()  # held by one who does not want a publish meanwhile
         self._shared = {}
         self._make_shared()
 
@@ -68,6 +69,10 @@ class Publisher:
         return expected
 
     def publish(self, archive, kilobytes, priority=0):
+        with self.lock:
+            return self._publish(archive, kilobytes, priority)
+
+    def _publish(self, archive, kilobytes, priority):
         series, name = name_of(archive)
         generations = self.published[series, name]
         number = len(generations) + 1
@@ -88,6 +93,19 @@ class Publisher:
             if "ERROR:" in messages:
                 self.problems.append(f"publish of {series}/{name}: {messages.strip()}")
         return generation
+
+    def forget_acknowledged(self):
+        """A restored dump has lost publishes that were acknowledged: from here on, only what is published anew counts."""
+        for generations in self.published.values():
+            for generation in generations:
+                generation.revision = None
+
+    def publish_again(self):
+        """As a CMS does after a restored dump: every archive whose newest publish may be lost."""
+        for archive in range(plan.SERIES * plan.ARCHIVES_A_SERIES):
+            generations = self.published.get(name_of(archive))
+            if generations and generations[-1].revision is None:
+                self.publish(archive, 40)
 
     def start(self, publishes, began):
         """Follows the plan in a thread of its own; late where the server is away, but leaves nothing out."""

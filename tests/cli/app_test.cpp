@@ -16,6 +16,7 @@
 
 #include "support/catch.hpp"
 #include "support/in_child.hpp"
+#include "support/paths.hpp"
 
 using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
@@ -29,7 +30,7 @@ struct Result {
   std::string err;
 };
 
-const fs::path k_folder = fs::path(ZIPMODULE_BINARY_DIR) / "tests" / "cli_files";
+const fs::path k_folder = fs::path(zipmodule::test::build_path("tests/cli_files"));
 
 std::string content_of(const fs::path& path) {
   std::ostringstream text;

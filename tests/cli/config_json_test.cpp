@@ -14,6 +14,7 @@ TEST_CASE("the resolved configuration can be loaded again and means the same") {
       "run: {lease: 75s, memory: 100MB, metrics_file: /var/lib/z.prom}\n"
       "keep: {telemetry: 30d, runs: 36h}\n"
       "check: {late: 3m, transaction: 90s}\n"
+      "zip: {exclude: ['*.tmp', \"@eaDir\"]}\n"
       "log: {file: /var/log/z.log}\n";
   const auto given = config::parse(yaml, "given", {4, "web1"});
   REQUIRE(given.problems.empty());

@@ -134,7 +134,7 @@ TEST_CASE("a failed job names kind, message, advice, attempts and the command th
   around.program = "zipmodule --config '/etc/my z.yaml'";
   const auto text = explain_text(job, around);
   CHECK_THAT(text, Contains("Revision 3 failed with source_outside: default:a/b.jpg leads out of its content root."));
-  CHECK_THAT(text, Contains("A symlink leads out of the content root."));
+  CHECK_THAT(text, Contains("A symlink or a redirect leads out of the content root."));
   CHECK_THAT(text, Contains("It had 1 attempt of at most 5."));
   CHECK_THAT(text, Contains("Nothing happens by itself"));
   CHECK_THAT(text, Contains("zipmodule --config '/etc/my z.yaml' retry photos 'summer 26'"));

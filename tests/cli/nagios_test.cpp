@@ -70,8 +70,10 @@ TEST_CASE("a healthy queue is OK on one line with performance data") {
   const auto answer = judged(gauges);
   CHECK(answer.state == NagiosState::ok);
   CHECK(answer.line ==
-        "OK - no job is due, 0 failed, the last good run ended 20s ago | oldest_due=0s;600;1800;0 failed=0;0;10;0 "
-        "last_run=20s;5400;10800;0 due=0;;;0 waiting=0;;;0 running=2;;;0");
+        "OK - no job is due, 0 failed, the last good run ended 20s ago, no store with archives is unseen | "
+        "oldest_due=0s;600;1800;0 failed=0;0;10;0 last_run=20s;5400;10800;0 unseen_stores=0;0;~:;0 due=0;;;0 "
+        "waiting=0;;;0 "
+        "running=2;;;0");
 }
 
 TEST_CASE("each figure has its own limits, and the worst state counts") {
@@ -89,6 +91,13 @@ TEST_CASE("each figure has its own limits, and the worst state counts") {
   gauges = healthy();
   gauges.success_seconds = 4 * 3600;
   CHECK(judged(gauges).state == NagiosState::critical);
+}
+
+TEST_CASE("a store with archives that no run has seen for an hour is a warning") {
+  auto gauges = healthy();
+  gauges.unseen_stores = 1;
+  CHECK(judged(gauges).state == NagiosState::warning);
+  CHECK_THAT(judged(gauges).line, Catch::StartsWith("WARNING - no run has seen 1 store with archives for an hour |"));
 }
 
 TEST_CASE("a queue whose runs have never ended well is CRITICAL, and its age unknown") {

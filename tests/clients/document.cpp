@@ -5,6 +5,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "support/paths.hpp"
 #include "support/tree.hpp"
 
 namespace zipmodule::test {
@@ -42,7 +43,7 @@ std::vector<std::string> all_matches(const std::string& text, const std::regex& 
 
 }  // namespace
 
-Document::Document(const std::string& name) : text_(read_file(ZIPMODULE_SOURCE_DIR "/" + name)) {
+Document::Document(const std::string& name) : text_(read_file(source_path(name))) {
   if (text_.empty()) throw std::runtime_error(name + " is empty");
   std::istringstream stream(text_);
   for (std::string line; std::getline(stream, line);) lines_.push_back(line);

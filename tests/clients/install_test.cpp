@@ -3,6 +3,7 @@
 
 #include "clients/document.hpp"
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
 #include "system/site.hpp"
@@ -12,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string k_source = ZIPMODULE_SOURCE_DIR "/";
+const std::string k_source = source_path("");
 const std::string k_owner_dsn = "dbname=zipmodule options='-c role=zipmodule_owner'";
 
 class FreshServer {
@@ -35,7 +36,7 @@ class FreshServer {
   // The binary, with only ZIPMODULE_DSN to go by, or with a configuration.
   Result zipmodule(std::vector<std::string> arguments, const std::string& user, const std::string& dsn = {}) const {
     Command command;
-    command.argv = {ZIPMODULE_BINARY_DIR "/zipmodule", "--config", config_file().string()};
+    command.argv = {build_path("zipmodule"), "--config", config_file().string()};
     command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
     command.environment = {{"PGHOST", host_}, {"PGUSER", user}, {"ZIPMODULE_DSN", std::nullopt}};
     if (!dsn.empty()) command.environment["ZIPMODULE_DSN"] = dsn;

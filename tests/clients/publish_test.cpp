@@ -3,6 +3,7 @@
 
 #include "clients/login.hpp"
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 #include "support/tree.hpp"
 
 namespace zipmodule::test {
@@ -10,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string k_examples = ZIPMODULE_SOURCE_DIR "/docs/examples/";
+const std::string k_examples = source_path("docs/examples/");
 
 struct Client {
   std::string name;
@@ -43,7 +44,7 @@ const std::vector<Client> k_clients{
 Command with_modules(std::vector<std::string> argv) {
   Command command;
   command.argv = std::move(argv);
-  command.environment["NODE_PATH"] = ZIPMODULE_SOURCE_DIR "/build/npm/node_modules:/usr/share/nodejs";
+  command.environment["NODE_PATH"] = source_path("build/npm/node_modules:/usr/share/nodejs");
   command.environment["PYTHONDONTWRITEBYTECODE"] = "1";
   return command;
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 
 using namespace zipmodule;
 namespace fs = std::filesystem;
@@ -14,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 fs::path file_with(const std::string& name, const std::string& yaml) {
-  const fs::path folder = fs::path(ZIPMODULE_BINARY_DIR) / "tests" / "config_files";
+  const fs::path folder = fs::path(zipmodule::test::build_path("tests/config_files"));
   fs::create_directories(folder);
   std::ofstream(folder / name, std::ios::trunc) << yaml;
   return folder / name;

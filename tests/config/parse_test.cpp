@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 
 using namespace zipmodule::config;
 
@@ -68,20 +69,21 @@ run:
   ping_url: https://hc-ping.com/id
 keep: {telemetry: 30d, runs: 7d}
 check: {late: 3m, transaction: 2h}
-zip: {level: store, align: off, verify_reuse: always, on_duplicate: fail, portable_names: true, allow_empty: true}
+zip: {level: store, align: off, verify_reuse: always, on_duplicate: fail, portable_names: true, allow_empty: true,
+      exclude: [a, "*.tmp", "cache/*"]}
 limits: {max_entries: 10, max_bytes: 10 MB, max_depth: 7}
 log: {file: /var/log/z.log}
 )");
   CHECK(config.database.dsn == "host=db dbname=z");
   CHECK(to_string(config.content.roots.at("default")) == "/c");
   CHECK(to_string(config.content.roots.at("media")) == "/m");
-  CHECK(config.archives == Archives{"/a", "north", std::chrono::minutes(90), 0});
+  CHECK(config.archives == Archives{"/a", "north", std::chrono::minutes(90), 0, 0644, {}});
   using std::chrono::seconds;
   CHECK(config.run == Run{"/l", 75, "files-2", 3, 5, 64 << 20, seconds(50), seconds(20), seconds(10), 9, 2,
                           "/var/lib/z.prom", "https://hc-ping.com/id"});
   CHECK(config.keep == Keep{std::chrono::hours(30 * 24), std::chrono::hours(7 * 24)});
   CHECK(config.check == zipmodule::config::Check{seconds(180), std::chrono::hours(2)});
-  CHECK(config.zip == Zip{"store", "fail", "off", "always", true, true});
+  CHECK(config.zip == Zip{"store", "fail", "off", "always", true, true, {"a", "*.tmp", "cache/*"}});
   CHECK(config.limits == Limits{10, 10'000'000, 7});
   CHECK(config.log.file == "/var/log/z.log");
 }
@@ -145,6 +147,13 @@ TEST_CASE("each problem names its line, its key and what would be right") {
       {"zip: {align: yes}\n", "z.yaml:6: zip.align: 'yes' is not one of auto, off"},
       {"zip: {verify_reuse: often}\n", "z.yaml:6: zip.verify_reuse: 'often' is not one of never, sample, always"},
       {"zip: {on_duplicate: 5}\n", "z.yaml:6: zip.on_duplicate: '5' is not one of rename, fail"},
+      {"zip: {exclude: a}\n", "z.yaml:6: zip.exclude: must be a list, such as [a, b]; is a single value"},
+      {"zip: {exclude: }\n", "z.yaml:6: zip.exclude: must be a list, such as [a, b]; is nothing"},
+      {"zip:\n  exclude: [a,\n    [b]]\n", "z.yaml:8: zip.exclude: must be single values, has a list"},
+      {"zip: {exclude: [a, '']}\n", "z.yaml:6: zip.exclude: a pattern must not be empty"},
+      {"zip: {exclude: [cache/]}\n",
+       "z.yaml:6: zip.exclude: 'cache/' ends in '/', which no name does; 'cache' leaves out a folder of that name as "
+       "well"},
       {"zip: {portable_names: maybe}\n", "z.yaml:6: zip.portable_names: 'maybe' is neither true nor false"},
       {"limits: {max_entries: 0}\n", "z.yaml:6: limits.max_entries: '0' is not a whole number from 1 to 4294967295"},
       {"limits: {max_bytes: 0}\n", "z.yaml:6: limits.max_bytes: '0' is too small; at least 1 byte"},
@@ -251,7 +260,7 @@ TEST_CASE("content and archives may not lie inside each other") {
 
 TEST_CASE("a symlink does not hide that archives lie inside content") {
   namespace fs = std::filesystem;
-  const fs::path base = fs::path(ZIPMODULE_BINARY_DIR) / "tests" / "config_overlap";
+  const fs::path base = fs::path(zipmodule::test::build_path("tests/config_overlap"));
   fs::remove_all(base);
   fs::create_directories(base / "content" / "inner");
   fs::create_directory_symlink(base / "content" / "inner", base / "archives");

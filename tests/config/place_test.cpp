@@ -4,6 +4,7 @@
 
 #include "config/parse.hpp"
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 #include "support/tree.hpp"
 
 namespace zipmodule::config {
@@ -55,6 +56,22 @@ TEST_CASE("an SFTP URL that is wrong is told why, and not quoted") {
   CHECK_THAT(text, !Contains("secret"));
 }
 
+TEST_CASE("an S3 URL's prefix is written as keys are, blanks and letters of any language included") {
+  S3Place place;
+  CHECK(parse_s3_url("s3://bucket/Bilder \u00fcber alles/a+b/", place).empty());
+  CHECK(place.prefix == "Bilder \u00fcber alles/a+b");
+  CHECK(to_string(place) == "s3://bucket/Bilder \u00fcber alles/a+b");
+  const auto [url, problem] = GENERATE(table<std::string, std::string>({
+      {"s3://buck et/x", "names no bucket"},
+      {"s3://b\u00fccket/x", "names no bucket"},
+      {"s3://bucket/a\nb", "has control characters"},
+      {"s3://bucket/a%20b", "nothing in it is percent-encoded"},
+      {"s3://bucket/a/../b", "dotted part"},
+  }));
+  INFO(url);
+  CHECK_THAT(parse_s3_url(url, place), Contains(problem));
+}
+
 TEST_CASE("an https URL names host, port and path, and nothing else") {
   HttpsPlace place;
   CHECK(parse_https_url("https://cms.example.com:8443/media/", place).empty());
@@ -73,7 +90,7 @@ TEST_CASE("an https URL names host, port and path, and nothing else") {
 }
 
 Config example(const std::string& name) {
-  const auto parsed = parse(test::read_file(ZIPMODULE_SOURCE_DIR "/docs/examples/" + name), name, {4, "h"});
+  const auto parsed = parse(test::read_file(test::source_path("docs/examples/" + name)), name, {4, "h"});
   for (const auto& problem : parsed.problems) FAIL_CHECK(to_string(problem));
   return parsed.config;
 }
@@ -98,7 +115,26 @@ TEST_CASE("a root on a web server may say how to talk to it") {
   const auto& inside = std::get<HttpsPlace>(roots.at("inside"));
   CHECK(inside.url == "https://files.internal:8443");
   CHECK(inside.ca == "/etc/zipmodule/internal-ca.pem");
+  CHECK(inside.redirects == std::vector<std::string>{"https://cdn.internal/files"});
   CHECK(inside.sessions == 8);
+}
+
+TEST_CASE("addresses that redirects may lead to are https URLs, each judged by itself") {
+  const std::string text =
+      "content:\n  roots:\n    a: {url: 'https://h/a', redirects: 'https://h/b'}\n    b:\n      url: https://h/b\n"
+      "      redirects:\n        - http://h/c\n        - https://u:secret@h/d\n        - [x]\n"
+      "    c: {url: 's3://b', redirects: ['https://h/e']}\n    d: {url: 'https://h/f', redirects: ['https://h/g//']}\n"
+      "archives: {root: /srv/archives}\n";
+  const auto parsed = parse(text, "z.yaml", {4, "h"});
+  std::string all;
+  for (const auto& problem : parsed.problems) all += to_string(problem) + "\n";
+  CHECK_THAT(all, Contains("z.yaml:3: content.roots.a.redirects: must be a list"));
+  CHECK_THAT(all, Contains("z.yaml:7: content.roots.b.redirects: must be addresses such as https://"));
+  CHECK_THAT(all, Contains("z.yaml:8: content.roots.b.redirects: an address must not hold a login"));
+  CHECK_THAT(all, Contains("z.yaml:9: content.roots.b.redirects: must be single values"));
+  CHECK_THAT(all, Contains("unknown key 'content.roots.c.redirects'"));
+  CHECK_THAT(all, !Contains("secret"));
+  CHECK(std::get<HttpsPlace>(parsed.config.content.roots.at("d")).redirects == std::vector{std::string("https://h/g")});
 }
 
 TEST_CASE("problems of a root's mapping name its line and key") {
@@ -133,6 +169,25 @@ TEST_CASE("the examples of buckets and deliveries say what they mean") {
   CHECK(to_string(deliver.at("second").place) == "sftp://zipmodule@dl2.example.com/srv/archives");
   CHECK(deliver.at("disk").place == Place(std::filesystem::path("/mnt/mirror")));
   CHECK(to_string(deliver.at("bucket").place) == "s3://example-downloads/archives");
+}
+
+TEST_CASE("a root's marker is a path below it, wherever the root is") {
+  const auto parsed = parse(
+      "content: {roots: {a: {url: /srv/a, marker: .mounted}, b: {url: 's3://bucket', marker: x/y}, c: /srv/c}}\n"
+      "archives: {root: /srv/archives}\n",
+      "z.yaml", {4, "h"});
+  CHECK(parsed.problems.empty());
+  CHECK(parsed.config.content.roots.at("a") == Place(std::filesystem::path("/srv/a")));
+  CHECK(parsed.config.content.markers == std::map<std::string, std::string>{{"a", ".mounted"}, {"b", "x/y"}});
+  for (const std::string marker : {"/etc/passwd", "../x", "a/../b", "a//b", "./a", "a/"}) {
+    CAPTURE(marker);
+    const auto wrong =
+        parse("content: {roots: {a: {url: /srv/a, marker: '" + marker + "'}}}\narchives: {root: /srv/archives}\n",
+              "z.yaml", {4, "h"});
+    REQUIRE(wrong.problems.size() == 1);
+    CHECK_THAT(to_string(wrong.problems[0]),
+               Contains("z.yaml:1: content.roots.a.marker: must be a path below the root"));
+  }
 }
 
 TEST_CASE("problems of targets name their line and key") {

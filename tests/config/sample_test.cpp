@@ -8,12 +8,13 @@
 
 #include "config/parse.hpp"
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 
 using namespace zipmodule::config;
 
 namespace {
 
-const std::string k_path = ZIPMODULE_SOURCE_DIR "/config/zipmodule.yaml";
+const std::string k_path = zipmodule::test::source_path("config/zipmodule.yaml");
 
 std::string sample_text() {
   std::ostringstream text;

@@ -158,6 +158,34 @@ void make_foreign(const Folder& folder) {
   folder.add("times", put_together({timed}));
 }
 
+void make_unusual(const Folder& folder) {
+  const Forged a("a", "content of a");
+  const Forged b = deflated("b", k_text);
+  const std::string whole = put_together({a, b});
+  folder.add("zeros-behind", whole + std::string(100, '\0'));
+  folder.add("cut-comment", whole.substr(0, whole.size() - 2) + le(9, 2) + "a com");
+  folder.add("magic-in-comment", changed(a, [](Forged& e) { e.comment = "PK\6\7" + std::string(16, 'x'); }));
+  folder.add("cp437", put_together({Forged("caf\x82", "x")}));
+  folder.add("unicode-name", changed(Forged("caf\x82", "x"), [](Forged& e) {
+               e.comment = "dr\x81";
+               e.central_extra =
+                   zip::unicode_field(0x7075, e.name, "caf\u00e9") + zip::unicode_field(0x6375, e.comment, "dr\u00fc");
+             }));
+  folder.add("dos", changed(a, [](Forged& e) { e.version_made = 0x0014; }));
+  folder.add("symlink", changed(a, [](Forged& e) { e.external_attributes = 0120777U << 16U; }));
+  for (const std::uint16_t disk : {1, 2}) {
+    Forged part = a;
+    part.disk = disk;
+    std::string split = put_together({part, b});
+    split.replace(split.size() - 18, 4, le(2, 2) + le(2, 2));
+    folder.add(disk == 2 ? "last-part" : "split", split);
+  }
+  folder.add("first-part", "PK\7\10" + a.local() + b.local());
+  const std::string zip64 = a.local() + a.central(0) + end_records64(1, a.central(0).size(), a.local().size()) +
+                            end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF);
+  folder.add("zip64-stub", "stub" + zip64);
+}
+
 void make_hostile(const Folder& folder) {
   const Forged a("a", "content of a");
   const Forged b = deflated("b", k_text);
@@ -200,6 +228,7 @@ int main(int count, char** arguments) try {
   const Folder reader(corpus / "reader");
   make_ours(reader);
   make_foreign(reader);
+  make_unusual(reader);
   make_hostile(reader);
 } catch (const std::exception& problem) {
   std::fprintf(stderr, "%s\n", problem.what());

@@ -11,7 +11,9 @@
 #include "base/thread_pool.hpp"
 #include "finding.hpp"
 #include "zip/crc.hpp"
+#include "zip/end_record.hpp"
 #include "zip/entry_data.hpp"
+#include "zip/entry_text.hpp"
 #include "zip/memory_archive.hpp"
 #include "zip/names.hpp"
 
@@ -40,6 +42,9 @@ bool reads(Read read) {
     return false;
   }
 }
+
+// As a name that may stand in an archive has to be, whatever else is wrong with it.
+bool utf8_is_valid(const std::string& text) { return zip::name_problem("x" + text).value_or("") != "is not UTF-8"; }
 
 // From the last part to the first: each has to stand for itself.
 bool whole_in_parts(const ArchiveFile& file, const CentralRecord& record, std::uint64_t data) {
@@ -84,6 +89,21 @@ std::optional<std::uint64_t> read_records(const ArchiveFile& file) {
   return whole ? std::optional(count) : std::nullopt;
 }
 
+// As inspect lists anyone's archive: also one with bytes around it, or a part of a split one.
+void read_texts(const ArchiveFile& file) {
+  reads([&] {
+    const zip::ArchiveEnd found = zip::locate_end(file);
+    require(found.end.has_value() || !found.findings.empty(), "an archive without end and without a reason");
+    if (!found.end) return;
+    require(found.end->central_offset + found.end->central_bytes <= file.size_bytes, "the list lies outside the file");
+    zip::CentralDirectory directory(file, *found.end);
+    while (const auto record = directory.next()) {
+      require(utf8_is_valid(zip::name_of(*record).text), "a name's text is not UTF-8");
+      require(utf8_is_valid(zip::comment_of(*record).text), "a comment's text is not UTF-8");
+    }
+  });
+}
+
 void require_readable(const ArchiveFile& file) {
   std::uint64_t end_of_last = 0;
   auto records = zip::records_of(file);
@@ -108,8 +128,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const zip::ArchiveFile file = memory.archive();
   const auto records = fuzz::read_records(file);
   const auto report = zip::verify_archive(file, pool, {});
-  fuzz::require(report.problems.size() <= 101, "a report without bounds");
-  fuzz::require(records.has_value() || !report.problems.empty(), "no problem is told of an archive that can't be read");
+  fuzz::require(report.findings.size() <= 100, "a report without bounds");
+  fuzz::require(records.has_value() || !report.ok(), "no problem is told of an archive that can't be read");
+  fuzz::require(report.unread <= report.entries, "more entries unread than there are");
+  fuzz::read_texts(file);
   if (!report.ok()) return 0;
   fuzz::require(report.entries == *records, "a whole archive has another number of entries");
   fuzz::require(report.fingerprint.size() == 64, "a whole archive has no fingerprint");

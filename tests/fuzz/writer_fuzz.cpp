@@ -97,7 +97,7 @@ void check_archive(const zip::MemoryFile& memory, const TreeContent& content) {
   const zip::ArchiveFile file = memory.archive();
   const std::string fingerprint = zip::verify_against_plan(file, content);
   const auto report = zip::verify_archive(file, pool_of(2), {});
-  if (!report.ok()) finding(report.problems.front());
+  if (!report.ok()) finding(report.findings.front().text);
   require(report.entries == content.size(), "another number of entries is found");
   require(report.fingerprint == fingerprint, "two fingerprints of one archive");
   const auto records = zip::records_of(file);

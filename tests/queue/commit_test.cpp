@@ -93,7 +93,7 @@ TEST_CASE("a crash between commit and link leaves a job that is claimed again on
   Bench bench;
   bench.publish("a");
   bench.worker.commit(bench.run, {completion_of(bench.claim_one().lease, 1)});
-  const auto next_run = bench.worker.begin_run(2, "test").run_id;
+  const auto next_run = bench.run = bench.worker.begin_run(2, "test", token_of(2)).run_id;
   CHECK(bench.worker.recover(next_run) == 1);
   CHECK(bench.outcomes() == "done");
   CHECK(bench.state() == "pending");
@@ -103,6 +103,16 @@ TEST_CASE("a crash between commit and link leaves a job that is claimed again on
   CHECK(bench.worker.release_unbuilt(next_run, {attempt_at(again.lease)}) == Answers{true});
   CHECK(bench.state() == "done");
   CHECK(bench.outcomes() == "done skipped");
+}
+
+TEST_CASE("a run that its database no longer knows as the newest claims nothing: an older dump was restored") {
+  Bench bench;
+  bench.publish("a");
+  bench.db.sql("UPDATE zipmodule.instance SET run_id = run_id - 1");
+  CHECK(bench.worker.claim(bench.run, 1).empty());
+  CHECK(bench.state() == "pending");
+  bench.db.sql("UPDATE zipmodule.instance SET run_id = run_id + 1");
+  CHECK(bench.worker.claim(bench.run, 1).size() == 1);
 }
 
 TEST_CASE("a job that only wants its link can't be cancelled or given up") {

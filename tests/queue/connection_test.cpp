@@ -216,13 +216,13 @@ constexpr SessionLimits k_limits{std::chrono::seconds(31), std::chrono::seconds(
 TEST_CASE("a session has the limits it was given, and what the dsn's options say of one wins") {
   TestDatabase db;
   watch_sessions(db);
-  worker_with(db.dsn(), k_limits).begin_run(1, "test");
+  worker_with(db.dsn(), k_limits).begin_run(1, "test", token_of(1));
   CHECK(db.sql("SELECT settings FROM public.seen") == "31s 11s 32s");
   db.sql("TRUNCATE public.seen");
-  worker_with(db.dsn() + " options='-c lock_timeout=7s'", k_limits).begin_run(1, "test");
+  worker_with(db.dsn() + " options='-c lock_timeout=7s'", k_limits).begin_run(1, "test", token_of(1));
   CHECK(db.sql("SELECT settings FROM public.seen") == "31s 7s 32s");
   db.sql("TRUNCATE public.seen");
-  worker_with(db.dsn(), {}).begin_run(1, "test");
+  worker_with(db.dsn(), {}).begin_run(1, "test", token_of(1));
   CHECK(db.sql("SELECT settings FROM public.seen") == "0 0 0");
 }
 
@@ -230,7 +230,7 @@ TEST_CASE("a statement that hangs is ended by its limit, as a database error wor
   TestDatabase db;
   watch_sessions(db, "600");
   try {
-    worker_with(db.dsn(), {std::chrono::milliseconds(100), {}, {}}).begin_run(1, "test");
+    worker_with(db.dsn(), {std::chrono::milliseconds(100), {}, {}}).begin_run(1, "test", token_of(1));
     FAIL("waited for it");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::database);
@@ -245,7 +245,7 @@ TEST_CASE("a lock that nobody gives back is waited for no longer than its limit"
   other.sql("BEGIN");
   other.sql("LOCK TABLE zipmodule.run");
   try {
-    worker_with(db.dsn(), {{}, std::chrono::milliseconds(100), {}}).begin_run(1, "test");
+    worker_with(db.dsn(), {{}, std::chrono::milliseconds(100), {}}).begin_run(1, "test", token_of(1));
     FAIL("waited for it");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::database);
@@ -259,6 +259,6 @@ TEST_CASE("of several hosts the one that takes writes is found, whichever is fir
   const std::string host = db.dsn().substr(at, db.dsn().find('\'', at) - at);
   for (const auto& hosts : {"/nonexistent," + host, host + ",/nonexistent"}) {
     Worker worker = worker_with(db.dsn() + " host='" + hosts + "' port=5432 target_session_attrs=read-write", k_limits);
-    CHECK(worker.begin_run(1, "test").run_id > 0);
+    CHECK(worker.begin_run(1, "test", token_of(1)).run_id > 0);
   }
 }

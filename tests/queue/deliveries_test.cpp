@@ -79,7 +79,7 @@ struct Depot : Bench {
   void begin_run_with(const std::vector<DeliveryTarget>& changed) const {
     WorkerOptions next = options("host-a");
     next.targets = changed;
-    Worker(next).begin_run(2, "test");
+    Worker(next).begin_run(2, "test", token_of(2));
     Deliveries backlog(next);
     while (!changed.empty() && backlog.add_backlog(1)) {
     }
@@ -167,7 +167,7 @@ TEST_CASE("what is due has all that a delivery needs") {
   CHECK(std::to_string(due[0].job_id) == depot.job("job_id"));
   CHECK(due[0].series == "s");
   CHECK(due[0].archive == "a");
-  CHECK(due[0].path == fmt::format("builds/00/{}.zip", id_of(1)));
+  CHECK(due[0].build_id == id_of(1));
   CHECK(due[0].size_bytes == 1000);
   CHECK(depot.deliveries.wanted(due[0]).has_value());
 }
@@ -355,7 +355,7 @@ TEST_CASE("a newer build of another host's store retires what was not delivered 
   Depot depot;
   depot.build(1);
   Worker other(depot.options("host-b"));
-  const auto run = other.begin_run(1, "test").run_id;
+  const auto run = other.begin_run(1, "test", token_of(1)).run_id;
   depot.publish("a");
   const auto jobs = other.claim(run, 1);
   REQUIRE(jobs.size() == 1);
@@ -506,7 +506,7 @@ TEST_CASE("what will not be delivered is not told as late") {
   SECTION("behind a newer build of a host without targets") {
     depot.targets.clear();
     Worker other(depot.options("host-b"));
-    const auto run = other.begin_run(1, "test").run_id;
+    const auto run = other.begin_run(1, "test", token_of(1)).run_id;
     depot.publish("a");
     const auto jobs = other.claim(run, 1);
     REQUIRE(jobs.size() == 1);
@@ -525,7 +525,7 @@ TEST_CASE("a run of another store has nothing delivered that it does not have") 
   depot.build(1);
   WorkerOptions options = depot.options("host-b");
   options.targets = k_targets;
-  Worker(options).begin_run(1, "test");
+  Worker(options).begin_run(1, "test", token_of(1));
   CHECK(depot.states().empty());
 }
 

@@ -85,8 +85,8 @@ TEST_CASE("no more of a lane run at once than lane_max, over all hosts") {
   options = bench.options("host-c");
   options.lane_max = 2;
   Worker third(options);
-  const auto second_run = second.begin_run(1, "test").run_id;
-  const auto third_run = third.begin_run(1, "test").run_id;
+  const auto second_run = second.begin_run(1, "test", token_of(1)).run_id;
+  const auto third_run = third.begin_run(1, "test", token_of(1)).run_id;
   auto jobs = second.claim(second_run, 3);
   std::map<std::string, int> running;
   for (const auto& job : jobs) ++running[job.series];
@@ -115,7 +115,7 @@ TEST_CASE("claims at the same time keep to lane_max") {
         WorkerOptions options = bench.options(fmt::format("host-{}", i));
         options.lane_max = 5;
         Worker worker(options);
-        const auto run = worker.begin_run(1, "test").run_id;
+        const auto run = worker.begin_run(1, "test", token_of(1)).run_id;
         for (int round = 0; round < 10; ++round) got[i] += worker.claim(run, 2).size();
       });
     }
@@ -132,13 +132,13 @@ TEST_CASE("a job for a store is built by its hosts only, one for none by all") {
   Worker south(options);
   options.store = "north";
   Worker north(options);
-  const auto run = south.begin_run(1, "test").run_id;
+  const auto run = south.begin_run(1, "test", token_of(1)).run_id;
   CHECK(south.peek(10).size() == 1);
   const auto jobs = south.claim(run, 10);
   REQUIRE(jobs.size() == 1);
   CHECK(jobs[0].series == "for-all");
   CHECK(bench.worker.claim(bench.run, 10).empty());  // of no store
-  REQUIRE(north.claim(bench.run, 10).size() == 1);
+  REQUIRE(north.claim(north.begin_run(2, "test", token_of(2)).run_id, 10).size() == 1);
 }
 
 TEST_CASE("jobs that stayed behind the turns served are found again") {

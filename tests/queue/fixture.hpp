@@ -32,10 +32,12 @@ void wait_until(Question question) {
 }
 
 // A database, a worker on "host-a", who delivers to these targets, and a run of it.
+inline std::string token_of(int number) { return fmt::format("{:032x}", number); }
+
 struct Bench {
   explicit Bench(const std::string& user = {}, std::vector<DeliveryTarget> to = {})
       : targets(std::move(to)), worker(options("host-a", user)) {
-    run = worker.begin_run(1, "test").run_id;
+    run = worker.begin_run(1, "test", token_of(1)).run_id;
   }
 
   WorkerOptions options(const std::string& host, const std::string& user = {}) const {
@@ -43,6 +45,7 @@ struct Bench {
     options.connection = db.options(user);
     options.host = host;
     options.instance = host + ":/srv/archives";
+    options.path = "/srv/archives";
     options.targets = targets;
     options.max_attempts = 3;
     return options;
@@ -93,7 +96,6 @@ inline Completion completion_of(const Lease& lease, int number) {
   Completion completion;
   completion.attempt = attempt_at(lease);
   completion.build.build_id = fmt::format("{:032x}", number);
-  completion.build.path = fmt::format("builds/00/{:032x}.zip", number);
   completion.build.size_bytes = 1000;
   completion.build.entries = 3;
   completion.build.fingerprint = "f";

@@ -97,7 +97,7 @@ TEST_CASE("two workers that claim at once never get the same job, and together g
     for (int i = 0; i < 2; ++i) {
       threads.emplace_back([&, i] {
         Worker worker(bench.options(i == 0 ? "host-b" : "host-c"));
-        const auto run = worker.begin_run(1, "test").run_id;
+        const auto run = worker.begin_run(1, "test", token_of(1)).run_id;
         int empty = 0;
         while (empty < 3) {  // rows the other has locked are skipped, so one empty answer is no proof
           const auto jobs = worker.claim(run, 7);
@@ -142,7 +142,7 @@ TEST_CASE("a stale token can neither extend, commit, release, fail nor give back
   const Lease stale = bench.claim_one().lease;
   bench.let_leases_expire();
   Worker other(bench.options("host-b"));
-  const auto other_run = other.begin_run(2, "test").run_id;
+  const auto other_run = other.begin_run(2, "test", token_of(2)).run_id;
   const auto taken = other.claim(other_run, 1);
   REQUIRE(taken.size() == 1);
   CHECK(taken[0].lease.token == stale.token + 1);

@@ -13,7 +13,7 @@ int pause(const Bench& bench) {
 void lose_once(Bench& bench) {
   bench.make_due();
   bench.claim_one();
-  const auto next = bench.worker.begin_run(1, "test").run_id;
+  const auto next = bench.worker.begin_run(1, "test", token_of(1)).run_id;
   REQUIRE(bench.worker.recover(next) == 1);
   bench.run = next;
 }
@@ -26,9 +26,9 @@ TEST_CASE("a run after a crash ends the leases of its own instance, with telemet
   bench.claim_one();
   bench.publish("other", {}, "s2");
   Worker other(bench.options("host-b"));
-  other.claim(other.begin_run(2, "test").run_id, 1);
+  other.claim(other.begin_run(2, "test", token_of(2)).run_id, 1);
 
-  const auto begun = bench.worker.begin_run(3, "test");
+  const auto begun = bench.worker.begin_run(3, "test", token_of(3));
   CHECK_FALSE(begun.previous_clean);
   CHECK(bench.worker.recover(begun.run_id) == 1);
   CHECK(bench.state("mine") == "pending");
@@ -49,7 +49,7 @@ TEST_CASE("a run leaves the leases it claimed itself alone") {
 TEST_CASE("a run that was finished is a clean one") {
   Bench bench;
   bench.worker.finish_run(bench.run, {5, 4, 1, "failed"});
-  CHECK(bench.worker.begin_run(2, "test").previous_clean);
+  CHECK(bench.worker.begin_run(2, "test", token_of(2)).previous_clean);
   CHECK(bench.db.sql("SELECT claimed || ' ' || done || ' ' || failed || ' ' || outcome FROM zipmodule.run "
                      "ORDER BY run_id LIMIT 1") == "5 4 1 failed");
 }
@@ -82,7 +82,7 @@ TEST_CASE("an expired lease is taken over by any instance, which notes the loss 
   bench.let_leases_expire();
   CHECK(bench.state() == "pending");
   Worker other(bench.options("host-b"));
-  const auto jobs = other.claim(other.begin_run(2, "test").run_id, 5);
+  const auto jobs = other.claim(other.begin_run(2, "test", token_of(2)).run_id, 5);
   REQUIRE(jobs.size() == 1);
   CHECK(jobs[0].lease.token == former.lease.token + 1);
   CHECK(jobs[0].attempt == 2);
@@ -125,6 +125,6 @@ TEST_CASE("what is built and only lost before its link is never failed") {
   bench.publish("a");
   bench.worker.commit(bench.run, {completion_of(bench.claim_one().lease, 1)});
   bench.db.sql("UPDATE zipmodule.job SET losses = 50");
-  CHECK(bench.worker.recover(bench.worker.begin_run(1, "test").run_id) == 1);
+  CHECK(bench.worker.recover(bench.worker.begin_run(1, "test", token_of(1)).run_id) == 1);
   CHECK(bench.state() == "waiting");
 }

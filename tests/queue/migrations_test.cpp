@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "queue/fixture.hpp"
 #include "queue/migrations.hpp"
+#include "support/paths.hpp"
 
 using namespace zipmodule;
 using namespace zipmodule::queue;
@@ -121,7 +122,7 @@ TEST_CASE("a migration that fails leaves nothing of itself") {
 TEST_CASE("every embedded statement prepares against the schema") {
   TestDatabase db;
   int statements = 0;
-  for (const auto& file : std::filesystem::directory_iterator(ZIPMODULE_SOURCE_DIR "/sql/queries")) {
+  for (const auto& file : std::filesystem::directory_iterator(zipmodule::test::source_path("sql/queries"))) {
     INFO(file.path());
     const std::string text = text_of(file.path());
     CHECK(text.substr(0, 3) == "-- ");
@@ -133,7 +134,7 @@ TEST_CASE("every embedded statement prepares against the schema") {
 
 TEST_CASE("every way to end attempts prepares against the schema") {
   TestDatabase db;
-  const std::filesystem::path folder = ZIPMODULE_SOURCE_DIR "/sql/endings";
+  const std::filesystem::path folder = zipmodule::test::source_path("sql/endings");
   const std::string begin = text_of(folder / "attempts.sql");
   int statements = 0;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
@@ -151,7 +152,7 @@ TEST_CASE("every way to end attempts prepares against the schema") {
 
 TEST_CASE("every way to pick jobs prepares against the schema") {
   TestDatabase db;
-  const std::filesystem::path folder = ZIPMODULE_SOURCE_DIR "/sql/picks";
+  const std::filesystem::path folder = zipmodule::test::source_path("sql/picks");
   int statements = 0;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
     const std::string name = file.path().stem();

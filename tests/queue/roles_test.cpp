@@ -103,7 +103,7 @@ TEST_CASE("a worker's rights suffice for everything a run, a status and an expla
   CHECK_NOTHROW(require_current_schema(bench.db.options(login.name())));
   for (const char* archive : {"a", "b", "c", "d"}) bench.publish(archive);
   Worker worker(bench.options("host-a", login.name()));
-  const auto run = worker.begin_run(1, "test").run_id;
+  const auto run = worker.begin_run(1, "test", token_of(1)).run_id;
   CHECK(worker.peek(10).size() == 4);
   const auto jobs = worker.claim(run, 4);
   REQUIRE(jobs.size() == 4);
@@ -116,7 +116,7 @@ TEST_CASE("a worker's rights suffice for everything a run, a status and an expla
   worker.claim(run, 1);
   bench.let_leases_expire();
   worker.claim(run, 1);
-  const auto next = worker.begin_run(1, "test").run_id;
+  const auto next = worker.begin_run(1, "test", token_of(1)).run_id;
   CHECK(worker.recover(next) == 1);
   const auto known = worker.builds_after("", 10);
   REQUIRE(known.size() == 1);
@@ -150,7 +150,7 @@ TEST_CASE("a worker's rights suffice for everything that deliveries do") {
   const Login login(bench.db, "zipmodule_worker");
   const WorkerOptions options = bench.options("host-a", login.name());
   Worker worker(options);
-  const auto run = worker.begin_run(1, "test").run_id;
+  const auto run = bench.run = worker.begin_run(1, "test", token_of(1)).run_id;
   for (int number = 1; number <= 2; ++number) {
     bench.publish("a");
     const Lease lease = bench.claim_one().lease;
@@ -159,7 +159,7 @@ TEST_CASE("a worker's rights suffice for everything that deliveries do") {
   }
   WorkerOptions changed = options;
   changed.targets = {{"mirror", true}, {"second", false}};
-  Worker(changed).begin_run(2, "test");
+  Worker(changed).begin_run(2, "test", token_of(2));
   Deliveries deliveries(changed);
   CHECK_FALSE(deliveries.add_backlog(10));
   CHECK(deliveries.due("second", {}, 10).size() == 1);

@@ -23,6 +23,7 @@ void build_with_measurements(Bench& bench, int number) {
   measured.files = 10;
   measured.files_reused = 4;
   measured.files_missing = 1;
+  measured.files_excluded = 3;
   measured.bytes_in = 5'000'000'000;
   measured.bytes_out = 4'000'000'000;
   completion.attempt.missing = {"media:gone.txt"};
@@ -51,8 +52,8 @@ TEST_CASE("telemetry keeps every measurement of the attempt") {
   CHECK(bench.db.sql(
             "SELECT concat_ws(' ', outcome, plan_seconds, read_seconds, compress_seconds, write_seconds, "
             "sync_seconds, commit_seconds, cpu_seconds, files, files_reused, files_missing, bytes_in, bytes_out, "
-            "missing, revision, attempt, host, series, archive) FROM zipmodule.telemetry") ==
-        "done 0.5 1 2 0.25 0.125 1 2.5 10 4 1 5000000000 4000000000 [\"media:gone.txt\"] 1 1 host-a s a");
+            "files_excluded, missing, revision, attempt, host, series, archive) FROM zipmodule.telemetry") ==
+        "done 0.5 1 2 0.25 0.125 1 2.5 10 4 1 5000000000 4000000000 3 [\"media:gone.txt\"] 1 1 host-a s a");
   CHECK(bench.db.sql("SELECT run_id FROM zipmodule.telemetry") == std::to_string(bench.run));
 }
 

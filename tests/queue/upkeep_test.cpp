@@ -27,11 +27,12 @@ void add_telemetry(const Bench& bench, int count, int days) {
 
 void add_runs(const Bench& bench, const std::string& instance, int count, int days,
               const std::string& outcome = "done") {
-  bench.db.sql(fmt::format(
-      "INSERT INTO zipmodule.run (host, instance, pid, version, started_at, finished_at, outcome) "
-      "SELECT split_part('{0}', ':', 1), '{0}', 1, 'test', moment, moment, '{3}' FROM generate_series(1, {1}), "
-      "LATERAL (SELECT statement_timestamp() - interval '{2} days' AS moment) AS at",
-      instance, count, days, outcome));
+  bench.db.sql(
+      fmt::format("INSERT INTO zipmodule.run (host, instance, token, pid, version, started_at, finished_at, outcome) "
+                  "SELECT split_part('{0}', ':', 1), '{0}', repeat('0', 32), 1, 'test', moment, moment, '{3}' FROM "
+                  "generate_series(1, {1}), "
+                  "LATERAL (SELECT statement_timestamp() - interval '{2} days' AS moment) AS at",
+                  instance, count, days, outcome));
 }
 
 std::string count_of(const Bench& bench, const std::string& table) {
@@ -88,7 +89,7 @@ TEST_CASE("a host that comes back after its last run was old still hears that it
   bench.db.sql("UPDATE zipmodule.run SET started_at = started_at - interval '1 year'");
   Upkeep(bench.db.options()).prune_runs(k_days(90), 100, k_always);
   bench.db.sql("SELECT zipmodule.prune('90 days')");
-  CHECK_FALSE(bench.worker.begin_run(2, "test").previous_clean);
+  CHECK_FALSE(bench.worker.begin_run(2, "test", token_of(2)).previous_clean);
 }
 
 TEST_CASE("pruning at the end of a run comes once an hour, whichever host is first") {

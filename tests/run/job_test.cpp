@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/archive_name.hpp"
 #include "base/error.hpp"
 #include "run/site.hpp"
 #include "support/catch.hpp"
@@ -58,7 +59,7 @@ TEST_CASE("a job that is built is done, with its record and what was measured") 
   const auto result = site.attempt(R"([{"source": "a.txt"}])");
   const auto* record = std::get_if<queue::BuildRecord>(&result.what);
   REQUIRE(record != nullptr);
-  CHECK(fs::file_size(site.dir / "store" / record->path) == record->size_bytes);
+  CHECK(fs::file_size(site.dir / "store" / build_path(record->build_id)) == record->size_bytes);
   CHECK(record->entries == 1);
   CHECK(record->fingerprint.size() == 64);
   CHECK(record->build_id.size() == 32);
@@ -125,6 +126,16 @@ TEST_CASE("of very many missing sources a thousand are told, and all are counted
   CHECK(result.attempt.measured.files_missing == 1'500);
 }
 
+TEST_CASE("a job whose root is away is tried every minute, uncounted") {
+  JobSite site;
+  site.config.content.roots["late"] = site.dir / "late";
+  const auto failure = site.failure(R"([{"source": "late:x"}])");
+  CHECK(failure.attempt.error_kind == "root_away");
+  CHECK(failure.retryable);
+  CHECK_FALSE(failure.counts);
+  CHECK(failure.retry_after_seconds == 60);
+}
+
 TEST_CASE("too little space skips the job, uncounted, for a minute") {
   JobSite site;
   site.config.archives.min_free_bytes = std::uint64_t{1} << 60U;
@@ -170,10 +181,14 @@ TEST_CASE("a revision that is built already is only linked, unless a hand was on
   REQUIRE(std::holds_alternative<AlreadyBuilt>(again.what));
   CHECK(std::get<AlreadyBuilt>(again.what).build.build_id == record.build_id);
   CHECK(again.attempt.outcome == queue::Outcome::skipped);
-  CHECK_FALSE(site.site->store().link_target("s", "a"));  // the dispatcher's, with those of the batch
+  CHECK_FALSE(site.site->store().tree().link_target("s", "a"));  // the dispatcher's, with those of the batch
 
   SECTION("an older revision is built") {
     site.job.built_revision = site.job.lease.revision - 1;
+    again = site.attempt(R"([{"source": "a.txt"}])");
+    REQUIRE(std::holds_alternative<queue::BuildRecord>(again.what));
+    CHECK(std::get<queue::BuildRecord>(again.what).build_id == record.build_id);  // of the same bytes: the file stays
+    test::write_file(site.dir / "content/a.txt", test::wordy_text(6'000));
     again = site.attempt(R"([{"source": "a.txt"}])");
     REQUIRE(std::holds_alternative<queue::BuildRecord>(again.what));
     CHECK(std::get<queue::BuildRecord>(again.what).build_id != record.build_id);
@@ -182,30 +197,30 @@ TEST_CASE("a revision that is built already is only linked, unless a hand was on
   SECTION("an older revision is built, and this one fails for good") {
     site.job.built_revision = site.job.lease.revision - 1;
     CHECK(site.failure("nonsense").attempt.outcome == queue::Outcome::failed);
-    CHECK(site.site->store().link_target("s", "a") == record.path);
+    CHECK(site.site->store().tree().link_target("s", "a") == record.build_id);
     return;
   }
-  SECTION("the file is gone") { fs::remove(site.dir / "store" / record.path); }
-  SECTION("the file was touched") { test::set_mtime(site.dir / "store" / record.path, 1); }
-  SECTION("the file was cut") { fs::resize_file(site.dir / "store" / record.path, 10); }
+  SECTION("the file is gone") { fs::remove(site.dir / "store" / build_path(record.build_id)); }
+  SECTION("the file was touched") { test::set_mtime(site.dir / "store" / build_path(record.build_id), 1); }
+  SECTION("the file was cut") { fs::resize_file(site.dir / "store" / build_path(record.build_id), 10); }
   // The database forgets it before the revision is built again.
   again = site.attempt(R"([{"source": "a.txt"}])");
   REQUIRE(std::holds_alternative<UselessBuild>(again.what));
   CHECK(std::get<UselessBuild>(again.what).build.build_id == record.build_id);
   CHECK(again.attempt.outcome == queue::Outcome::retry);
   CHECK(again.attempt.error_kind == "corrupt");
-  CHECK_THAT(again.attempt.error, Contains(record.path));
+  CHECK_THAT(again.attempt.error, Contains(build_path(record.build_id)));
 }
 
 TEST_CASE("a revision that another host has built and not linked is no damage, and is built here") {
   JobSite site;
   site.job.built_revision = site.job.lease.revision;
-  site.job.current = queue::BuildRecord{std::string(32, 'a'), "builds/aa/there.zip", 1, 1, "f", 1};
-  site.job.elsewhere = "other:/srv/archives";
+  site.job.current = queue::BuildRecord{std::string(32, 'a'), 1, 1, "f", 1};
+  site.job.elsewhere = "other";
   const auto result = site.attempt(R"([{"source": "a.txt"}])");
   REQUIRE(std::holds_alternative<UselessBuild>(result.what));
   CHECK(result.attempt.error_kind == "lease_lost");
-  CHECK_THAT(result.attempt.error, Contains("other:/srv/archives built builds/aa/there.zip"));
+  CHECK_THAT(result.attempt.error, Contains("other built " + build_path(std::string(32, 'a'))));
 }
 
 TEST_CASE("a job's own level counts, and one that is not known is the configured one") {
@@ -217,15 +232,21 @@ TEST_CASE("a job's own level counts, and one that is not known is the configured
   CHECK((std::get<queue::BuildRecord>(result.what).size_bytes > 5'000) == stored);
 }
 
-TEST_CASE("roots that can't be opened are collected, and those that can go on") {
+TEST_CASE("a root that is away holds up nobody else, and is there for the next attempt") {
   JobSite site;
-  site.config.content.roots["gone"] = site.dir / "gone";
-  std::vector<Error> problems;
-  const auto roots = open_roots(site.config, &problems);
-  CHECK(roots.size() == 1);
-  REQUIRE(problems.size() == 1);
-  CHECK_THAT(problems[0].what(), Contains("gone"));
-  CHECK_THROWS_AS(open_roots(site.config, nullptr), Error);
+  site.config.content.roots["late"] = site.dir / "late";
+  const auto roots = root_places(site.config);
+  REQUIRE(roots.size() == 2);
+  CHECK(roots.at("default").for_attempt({}) != nullptr);
+  try {
+    roots.at("late").for_attempt({});
+    FAIL("it is not there");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::root_away);
+    CHECK_THAT(error.what(), Contains("late"));
+  }
+  std::filesystem::create_directory(site.dir / "late");
+  CHECK(roots.at("late").for_attempt({}) != nullptr);
 }
 
 }  // namespace

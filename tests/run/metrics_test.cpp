@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
 
@@ -139,7 +140,7 @@ TEST_CASE("a metrics file that can't be written is named") {
 
 TEST_CASE("the alert rules ask for metrics that there are") {
   const auto names = names_in(metrics_text(some_metrics()));
-  const std::string rules = test::read_file(ZIPMODULE_SOURCE_DIR "/config/prometheus-alerts.yml");
+  const std::string rules = test::read_file(test::source_path("config/prometheus-alerts.yml"));
   static const std::regex k_name("zipmodule_[a-z_]+");
   int found = 0;
   for (std::sregex_iterator match(rules.begin(), rules.end(), k_name), end; match != end; ++match, ++found) {

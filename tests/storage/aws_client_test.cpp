@@ -6,14 +6,18 @@
 #include <string>
 #include <vector>
 
+#include "base/archive_name.hpp"
 #include "base/fd.hpp"
+#include "storage/s3_client.hpp"
 #include "storage/s3_root.hpp"
 #include "storage/s3_target.hpp"
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 #include "support/process.hpp"
 #include "support/strict_s3.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
+#include "tree/marker.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -32,7 +36,7 @@ struct Bucket {
     options.credentials_file = server.credentials();
   }
   test::Result aws(std::vector<std::string> words, const std::string& profile = "default") const {
-    std::vector<std::string> argv{"/usr/bin/python3", ZIPMODULE_SOURCE_DIR "/tests/support/aws_client.py",
+    std::vector<std::string> argv{"/usr/bin/python3", test::source_path("tests/support/aws_client.py"),
                                   server.endpoint(), test::StrictS3::region(), "bucket"};
     argv.insert(argv.end(), words.begin(), words.end());
     return test::run(test::Command{argv,
@@ -54,7 +58,7 @@ struct Bucket {
 TEST_CASE("what AWS's own client puts is read, and what is put it reads") {
   const Bucket bucket;
   S3Root root("store", bucket.options, std::uint64_t{16} << 20U);
-  S3Target target("mirror", bucket.options);
+  S3Client client(bucket.options);
   write_file(bucket.folder / "local", "ours");
   const Fd file(::open((bucket.folder / "local").c_str(), O_RDONLY | O_CLOEXEC));
   for (const std::string& name : k_names) {
@@ -66,7 +70,8 @@ TEST_CASE("what AWS's own client puts is read, and what is put it reads") {
     const auto status = root.status("theirs/" + name, {});
     root.open("theirs/" + name, status, {})->read_at(0, std::as_writable_bytes(std::span(text)));
     CHECK(text == "theirs");
-    target.put({file.get(), 4}, "ours/" + name, {});
+    const HttpBody body{{}, file.get(), 0, 4};
+    client.put(client.key_of("ours/" + name), body, digest_of(body, "x"), {}, "x", {});
     CHECK(bucket.aws({"get", "ours/" + name}).out == "ours");
   }
   std::string expected;
@@ -83,10 +88,17 @@ TEST_CASE("AWS's own client uploads in parts, with a session token, and reads li
   REQUIRE(parts.exit_code == 0);
   S3Root root("store", bucket.options, std::uint64_t{16} << 20U);
   CHECK(root.status("large", {}).size_bytes == std::uint64_t{10} << 20U);
-  S3Target target("mirror", bucket.options);
-  target.point("public/a b/c.zip", "builds/ab/1 2.zip", {});
-  CHECK(bucket.aws({"redirect", "public/a b/c.zip"}).out == "/builds/ab/1%202.zip\n");
-  CHECK(bucket.aws({"get", "public/a b/c.zip"}).out == "builds/ab/1 2.zip\n");
+  S3Options options = bucket.options;
+  options.prefix = "1 2";
+  S3Target target("mirror", options);
+  const std::string marker = to_text(tree::TargetMarker{std::string(32, 'a'), std::string(32, 'd')});
+  target.write_marker(marker, {});
+  target.expect(marker);
+  const std::string build_id(32, '1');
+  target.point({"a b", "c", build_id}, {});
+  CHECK(bucket.aws({"redirect", "1 2/public/a b/c.zip"}).out == "/1%202/" + build_path(build_id) + "\n");
+  CHECK(bucket.aws({"get", "1 2/public/a b/c.zip"}).out == "1 2/" + build_path(build_id) + "\n");
+  CHECK(bucket.aws({"get", "1 2/.zipmodule.target"}).out == marker);
 }
 
 TEST_CASE("the strict server refuses AWS's own client, too, with another secret") {

@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "base/archive_name.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/fd.hpp"
@@ -22,6 +23,7 @@
 #include "support/strict_s3.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
+#include "tree/marker.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -33,7 +35,11 @@ using test::read_file;
 using test::write_file;
 
 constexpr std::size_t k_mib = std::size_t{1} << 20U;
-const std::string k_path = "builds/ab/abcdef.zip";
+const std::string k_build = "abcdef" + std::string(26, '0');
+const std::string k_path = build_path(k_build);
+const std::string k_marker = to_text(tree::TargetMarker{std::string(32, 'a'), std::string(32, 'd')});
+const tree::Link k_first{"a b", "c", std::string(32, '1')};
+const tree::Link k_second{"a b", "c", std::string(32, '2')};
 
 struct Bucket {
   Bucket() {
@@ -44,13 +50,18 @@ struct Bucket {
     options.credentials_file = server.credentials();
     options.timeout = std::chrono::seconds(2);
   }
-  std::unique_ptr<S3Target> target() const { return std::make_unique<S3Target>("mirror", options); }
-  fs::path object(const std::string& path) const { return folder / "objects/mirror/zips" / path; }
+  std::unique_ptr<S3Target> target() const {
+    write_file(object(tree::k_target_marker), k_marker);
+    auto target = std::make_unique<S3Target>("mirror", options);
+    target->expect(k_marker);
+    return target;
+  }
+  fs::path object(const std::string& path) const { return folder / "objects" / options.prefix / path; }
   // A local file of that content, put.
   std::uint64_t put(const std::string& content, const std::stop_token& stop = {}) const {
     write_file(folder / "local", content);
     const Fd file(::open((folder / "local").c_str(), O_RDONLY | O_CLOEXEC));
-    return target()->put({file.get(), content.size()}, k_path, stop);
+    return target()->put({file.get(), content.size()}, k_build, stop);
   }
 
   test::TempDir folder{"target"};
@@ -104,8 +115,11 @@ TEST_CASE("an archive without a prefix, and with names that need encoding") {
   const auto target = bucket.target();
   write_file(bucket.folder / "local", "content");
   const Fd file(::open((bucket.folder / "local").c_str(), O_RDONLY | O_CLOEXEC));
-  target->put({file.get(), 7}, "a b/\u00e9+%.zip", {});
-  CHECK(read_file(bucket.folder / "objects/a b/\u00e9+%.zip") == "content");
+  target->put({file.get(), 7}, k_build, {});
+  target->point({"a b", "\u00e9+%", k_build}, {});
+  CHECK(read_file(bucket.folder / "objects" / k_path) == "content");
+  CHECK(read_file(bucket.folder / "objects/public/a b/\u00e9+%.zip") == k_path + "\n");
+  CHECK(read_file(bucket.folder / "objects" / tree::k_target_marker) == k_marker);
 }
 
 TEST_CASE("what may pass is tried again, part by part") {
@@ -210,25 +224,34 @@ TEST_CASE("what is stored is looked at once more") {
   SECTION("a local file that is shorter than it was") {
     write_file(bucket.folder / "short", "cont");
     const Fd file(::open((bucket.folder / "short").c_str(), O_RDONLY | O_CLOEXEC));
-    const auto error = error_of([&] { bucket.target()->put({file.get(), 7}, k_path, {}); });
+    const auto error = error_of([&] { bucket.target()->put({file.get(), 7}, k_build, {}); });
     REQUIRE(error);
     CHECK(error->kind() == ErrorKind::corrupt);
     CHECK(bucket.server.requests("PutObject") == 0);
   }
   SECTION("a local file that can't be read") {
     const Fd folder(::open(bucket.folder.path().c_str(), O_RDONLY | O_CLOEXEC));
-    const auto error = error_of([&] { bucket.target()->put({folder.get(), 7}, k_path, {}); });
+    const auto error = error_of([&] { bucket.target()->put({folder.get(), 7}, k_build, {}); });
     REQUIRE(error);
     CHECK(error->kind() == ErrorKind::io);
     CHECK_THAT(error->what(), Contains("target mirror") && Contains("can't be read"));
   }
   SECTION("more than an object can have") {
-    const auto error = error_of([&] { bucket.target()->put({-1, (std::uint64_t{5} << 40U) + 1}, k_path, {}); });
+    const auto error = error_of([&] { bucket.target()->put({-1, (std::uint64_t{5} << 40U) + 1}, k_build, {}); });
     REQUIRE(error);
     CHECK(error->kind() == ErrorKind::target_unwritable);
     CHECK_THAT(error->what(), Contains(k_path) && Contains("5 TiB"));
-    CHECK(bucket.server.log().empty());
+    CHECK(bucket.server.requests("GetObject") == 1);  // its marker
+    for (const char* request : {"HeadObject", "PutObject", "CreateMultipartUpload"}) {
+      CHECK(bucket.server.requests(request) == 0);
+    }
   }
+}
+
+TEST_CASE("a clock is named as ahead or behind, never by a negative number") {
+  CHECK(clock_text(600.4) == "its clock is 600 s ahead of ours");
+  CHECK(clock_text(-600.4) == "its clock is 600 s behind ours");
+  CHECK(clock_text(-0.3) == "its clock agrees with ours");
 }
 
 TEST_CASE("what a bucket refuses is told of the target") {
@@ -239,7 +262,9 @@ TEST_CASE("what a bucket refuses is told of the target") {
   }
   SECTION("the bucket") {
     bucket.options.bucket = "nothing";
-    put_fails(bucket, "content", ErrorKind::target_unwritable, "NoSuchBucket");
+    put_fails(bucket, "content", ErrorKind::target_refused, "there is no bucket nothing");
+    CHECK(bucket.server.requests("GetObject") == 1);  // its marker
+    CHECK(bucket.server.requests("PutObject") == 0);
   }
   SECTION("the region") {
     bucket.options.region = "elsewhere-1";
@@ -287,9 +312,9 @@ TEST_CASE("what a killed upload left is ended by the next one, and by a removal,
     const std::string content = test::random_bytes(20 * k_mib);
     CHECK(bucket.put(content) == content.size());
   }
-  SECTION("by a removal") { bucket.target()->remove(k_path, {}); }
+  SECTION("by a removal") { bucket.target()->remove(k_build, {}); }
   const std::string left = bucket.server.uploads();
-  CHECK_THAT(left, Contains(other) && !Contains("abcdef.zip\n"));
+  CHECK_THAT(left, Contains(other) && !Contains(k_path + "\n"));
 }
 
 TEST_CASE("a server that can't list uploads is written to all the same") {
@@ -298,7 +323,7 @@ TEST_CASE("a server that can't list uploads is written to all the same") {
                                       R"("status": 403, "code": "AccessDenied")");
   bucket.server.fail(R"([{"op": "ListMultipartUploads", "do": "status", )" + answer + "}]");
   CHECK(bucket.put(test::random_bytes(17 * k_mib)) == 17 * k_mib);
-  bucket.target()->remove(k_path, {});
+  bucket.target()->remove(k_build, {});
   CHECK_FALSE(fs::exists(bucket.object(k_path)));
 }
 
@@ -307,29 +332,29 @@ TEST_CASE("a link is the archive's key, sends browsers on, and can be changed an
   const auto target = bucket.target();
   const std::string link = "public/a b/c.zip";
   const auto text = [&] { return read_file(bucket.object(link)); };
-  target->point(link, "builds/ab/1.zip", {});
-  CHECK(text() == "mirror/zips/builds/ab/1.zip\n");
-  target->point(link, "builds/ab/2.zip", {});
-  target->point(link, "builds/ab/2.zip", {});
-  CHECK(text() == "mirror/zips/builds/ab/2.zip\n");
-  CHECK_FALSE(target->unpoint(link, "builds/ab/1.zip", {}));
-  CHECK(text() == "mirror/zips/builds/ab/2.zip\n");
-  CHECK(target->unpoint(link, "builds/ab/2.zip", {}));
+  target->point(k_first, {});
+  CHECK(text() == "mirror/zips/" + build_path(k_first.build_id) + "\n");
+  target->point(k_second, {});
+  target->point(k_second, {});
+  CHECK(text() == "mirror/zips/" + build_path(k_second.build_id) + "\n");
+  CHECK_FALSE(target->unpoint(k_first, {}));
+  CHECK(text() == "mirror/zips/" + build_path(k_second.build_id) + "\n");
+  CHECK(target->unpoint(k_second, {}));
   CHECK_FALSE(fs::exists(bucket.object(link)));
-  CHECK_FALSE(target->unpoint(link, "builds/ab/2.zip", {}));
+  CHECK_FALSE(target->unpoint(k_second, {}));
   write_file(bucket.object(link), "");
-  target->unpoint(link, "builds/ab/2.zip", {});
+  target->unpoint(k_second, {});
   CHECK(text().empty());
   write_file(bucket.object(link), std::string(5'000, 'x'));
-  target->unpoint(link, "builds/ab/2.zip", {});
+  target->unpoint(k_second, {});
   CHECK(text().size() == 5'000);
 }
 
 TEST_CASE("a server that refuses redirects has links without them") {
   Bucket bucket;
   bucket.server.fail(R"([{"op": "PutObject", "do": "refuse_redirect"}])");
-  bucket.target()->point("public/a/b.zip", "builds/ab/1.zip", {});
-  CHECK(read_file(bucket.object("public/a/b.zip")) == "mirror/zips/builds/ab/1.zip\n");
+  bucket.target()->point(k_first, {});
+  CHECK(read_file(bucket.object("public/a b/c.zip")) == "mirror/zips/" + build_path(k_first.build_id) + "\n");
   CHECK_THAT(bucket.server.log(), Contains(" 501 ") && Contains(" 200 "));
 }
 
@@ -337,9 +362,9 @@ TEST_CASE("a removal takes one file away, and nothing where there is nothing") {
   Bucket bucket;
   bucket.put("content");
   const auto target = bucket.target();
-  target->remove(k_path, {});
+  target->remove(k_build, {});
   CHECK_FALSE(fs::exists(bucket.object(k_path)));
-  target->remove(k_path, {});
+  target->remove(k_build, {});
 }
 
 TEST_CASE("a probe writes, reads and removes, and tells of the clock") {
@@ -351,7 +376,7 @@ TEST_CASE("a probe writes, reads and removes, and tells of the clock") {
   CHECK_FALSE(condition.free_bytes);
   REQUIRE(condition.clock_ahead_seconds);
   CHECK(std::abs(*condition.clock_ahead_seconds) < 5);
-  CHECK(test::listing(bucket.object("")).size() <= 3);  // the file, and the server's empty folders
+  CHECK(test::listing(bucket.object("")).size() <= 4);  // the file, the marker, and the server's empty folders
   bucket.server.fail(R"([{"op": "DeleteObject", "clock": 90}])");
   CHECK(*bucket.target()->probe({}).clock_ahead_seconds > 80);
   bucket.server.fail(R"([{"op": "PutObject", "do": "status", "status": 403, "code": "AccessDenied"}])");

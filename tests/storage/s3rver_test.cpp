@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/archive_name.hpp"
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "storage/s3_client.hpp"
@@ -19,12 +20,16 @@
 #include "support/strict_s3.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
+#include "tree/marker.hpp"
 
 namespace zipmodule::storage {
 namespace {
 
 using Catch::Matchers::Contains;
 using test::write_file;
+
+const std::string k_build = "abcdef" + std::string(26, '0');
+const std::string k_marker = to_text(tree::TargetMarker{std::string(32, 'a'), std::string(32, 'd')});
 
 struct Bucket {
   Bucket() {
@@ -35,10 +40,17 @@ struct Bucket {
     options.credentials_file = server.credentials();
     options.timeout = std::chrono::seconds(5);
   }
-  std::uint64_t put(const std::string& content, const std::string& path) const {
+  // A target that knows its place; with its first one, the place becomes ours.
+  std::unique_ptr<S3Target> target() const {
+    auto target = std::make_unique<S3Target>("mirror", options);
+    if (!target->read_marker({})) target->write_marker(k_marker, {});
+    target->expect(k_marker);
+    return target;
+  }
+  std::uint64_t put(const std::string& content, const std::string& build_id) const {
     write_file(folder / "local", content);
     const Fd file(::open((folder / "local").c_str(), O_RDONLY | O_CLOEXEC));
-    return S3Target("mirror", options).put({file.get(), content.size()}, path, {});
+    return target()->put({file.get(), content.size()}, build_id, {});
   }
   std::unique_ptr<S3Root> root() const { return std::make_unique<S3Root>("store", options, std::uint64_t{64} << 20U); }
   std::string text_of(const std::string& path) const {
@@ -67,29 +79,47 @@ class Recorder final : public Visitor {
 
 TEST_CASE("s3rver takes what is put, and gives it back, under names of every kind") {
   const Bucket bucket;
+  S3Client client(bucket.options);
   const std::vector<std::string> names{"plain", "a b/c+d", "\u00e9/\u1234", "50%",
                                        "50%25", "a&b=c",   "(x)*!$,;:@",    "~-._"};
   for (const std::string& name : names) {
     INFO(name);
-    CHECK(bucket.put("of " + name, name) == name.size() + 3);
-    CHECK(bucket.put("of " + name, name) == 0);
+    const HttpBody body{"of " + name, -1, 0, 0};
+    client.put(client.key_of(name), body, digest_of(body, "x"), {}, "x", {});
+    CHECK(client.head(client.key_of(name), "x", {})->size_bytes == name.size() + 3);
     CHECK(bucket.text_of(name) == "of " + name);
   }
   Recorder recorder;
   bucket.root()->walk("", {}, {}, recorder);
   CHECK(recorder.seen == std::vector<std::string>{"(x)*!$,;:@", "50%", "50%25", "a b/", "a b/c+d", "a&b=c", "plain",
                                                   "~-._", "\u00e9/", "\u00e9/\u1234"});
-  S3Target("mirror", bucket.options).remove("plain", {});
+  client.remove(client.key_of("plain"), "x", {});
   CHECK_THROWS_AS(bucket.root()->status("plain", {}), Error);
+}
+
+TEST_CASE("s3rver takes archives, which are sent once, and gives the marker and them back") {
+  const Bucket bucket;
+  const auto target = bucket.target();
+  CHECK(target->read_marker({}) == k_marker);
+  CHECK(target->is_empty({}));
+  CHECK_FALSE(target->has_build(k_build, {}));
+  CHECK(bucket.put("content", k_build) == 7);
+  CHECK(bucket.put("content", k_build) == 0);
+  CHECK(bucket.text_of(build_path(k_build)) == "content");
+  CHECK(target->has_build(k_build, {}));
+  CHECK_FALSE(target->is_empty({}));
+  target->remove(k_build, {});
+  CHECK_THROWS_AS(bucket.root()->status(build_path(k_build), {}), Error);
+  CHECK(target->is_empty({}));
 }
 
 TEST_CASE("s3rver takes an archive in parts, and gives parts of it") {
   const Bucket bucket;
   const std::string content = test::random_bytes(20'000'000);
-  CHECK(bucket.put(content, "builds/ab/large.zip") == content.size());
-  CHECK(bucket.text_of("builds/ab/large.zip") == content);
+  CHECK(bucket.put(content, k_build) == content.size());
+  CHECK(bucket.text_of(build_path(k_build)) == content);
   const auto root = bucket.root();
-  const auto file = root->open("builds/ab/large.zip", root->status("builds/ab/large.zip", {}), {});
+  const auto file = root->open(build_path(k_build), root->status(build_path(k_build), {}), {});
   std::string part(1'000, '\0');
   CHECK(file->read_at(12'345'678, std::as_writable_bytes(std::span(part))) == 1'000);
   CHECK(part == content.substr(12'345'678, 1'000));
@@ -116,14 +146,17 @@ TEST_CASE("s3rver lists in pages, which are followed") {
 
 TEST_CASE("s3rver has links that lead to archives, and takes them away") {
   const Bucket bucket;
-  S3Target target("mirror", bucket.options);
-  target.point("public/a b/c.zip", "builds/ab/1.zip", {});
-  CHECK(bucket.text_of("public/a b/c.zip") == "some/where/builds/ab/1.zip\n");
-  target.unpoint("public/a b/c.zip", "builds/ab/2.zip", {});
-  CHECK(bucket.text_of("public/a b/c.zip") == "some/where/builds/ab/1.zip\n");
-  target.unpoint("public/a b/c.zip", "builds/ab/1.zip", {});
+  const auto target = bucket.target();
+  const tree::Link first{"a b", "c", std::string(32, '1')};
+  const tree::Link second{"a b", "c", std::string(32, '2')};
+  const std::string text = "some/where/" + build_path(first.build_id) + "\n";
+  target->point(first, {});
+  CHECK(bucket.text_of("public/a b/c.zip") == text);
+  CHECK_FALSE(target->unpoint(second, {}));
+  CHECK(bucket.text_of("public/a b/c.zip") == text);
+  CHECK(target->unpoint(first, {}));
   CHECK_THROWS_AS(bucket.root()->status("public/a b/c.zip", {}), Error);
-  CHECK(target.probe({}).clock_ahead_seconds);
+  CHECK(target->probe({}).clock_ahead_seconds);
 }
 
 TEST_CASE("s3rver refuses another key, and another bucket") {
@@ -145,7 +178,7 @@ TEST_CASE("s3rver refuses another key, and another bucket") {
   }
   SECTION("bucket") {
     bucket.options.bucket = "nothing";
-    CHECK(kind() == ErrorKind::source_unreadable);
+    CHECK(kind() == ErrorKind::source_refused);
   }
 }
 

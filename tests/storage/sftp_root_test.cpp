@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <filesystem>
@@ -21,6 +22,7 @@
 #include "base/error.hpp"
 #include "support/catch.hpp"
 #include "support/error_of.hpp"
+#include "support/paths.hpp"
 #include "support/process.hpp"
 #include "support/ssh_server.hpp"
 #include "support/temp_dir.hpp"
@@ -122,7 +124,7 @@ TEST_CASE("lines that are not understood don't hide the others") {
 }
 
 TEST_CASE("a host with several keys is asked for the one that is known") {
-  const Host host({"ecdsa", "HostKey " + std::string(ZIPMODULE_BINARY_DIR) + "/test_host_ed25519\n"});
+  const Host host({"ecdsa", "HostKey " + test::build_path("test_host_ed25519\n")});
   // The server has an ecdsa key, and where the file exists, one that we'd rather have.
   CHECK(works(host));
 }
@@ -222,7 +224,7 @@ TEST_CASE("a symlink to a release that is switched is followed at once") {
   fs::create_directory_symlink("r2", host.dir / "content/cur");
   CHECK(text_of(*root, "cur/v") == "1.4.2");
   // The same name, size and time, and another file.
-  CHECK_FALSE(same_version(before, root->status("cur/v", {})));
+  CHECK_FALSE(before.version == root->status("cur/v", {}).version);
   const auto error = error_of([&] {
     std::vector<std::byte> buffer(5);
     root->open("cur/v", before, {})->read_at(0, buffer);
@@ -508,21 +510,155 @@ TEST_CASE("a login that is confined to a folder finds its root there") {
   CHECK(root.status("file", {}).size_bytes == 7);
 }
 
+// --- symlinks ------------------------------------------------------------------------------------------------------
+
+struct Found final : Visitor {
+  void found(const std::string& path, const FileStatus& status) override {
+    seen.push_back(path + (status.type == FileType::directory ? "/" : ""));
+    if (status.type == FileType::regular) files.emplace_back(path, status);
+  }
+  void problem(const std::string& path, const Error& error) override {
+    problems.push_back(fmt::format("{} {}", path, error.code()));
+  }
+  std::vector<std::string> seen;
+  std::vector<std::string> problems;
+  std::vector<std::pair<std::string, FileStatus>> files;
+};
+
+// A folder with symlinks that lead out of it and some that don't, behind a server that resolves none.
+struct Loose {
+  explicit Loose(const std::string& how) : server(how) {
+    const fs::path top = dir / "content";
+    write_file(top / "folder/file", "content", 1'600'000'001);
+    write_file(dir / "outside/secret", "secret!", 1'600'000'001);
+    fs::create_symlink("../outside", top / "out_folder");
+    fs::create_symlink(dir / "outside", top / "folder/out_absolute");
+    fs::create_symlink("../../outside/secret", top / "folder/out_file");
+    fs::create_symlink("out_folder", top / "out_twice");
+    fs::create_symlink("folder", top / "to_folder");
+    fs::create_symlink(top / "folder/file", top / "to_file");
+    options.host = test::LooseSftp::host();
+    options.port = server.port();
+    options.user = "anybody";
+    options.key = server.key();
+    options.known_hosts = {server.known_hosts()};
+    options.sessions = 2;
+  }
+  SftpRoot root() const { return {"cms", options, (dir / "content").string(), k_window}; }
+
+  test::TempDir dir{"loose"};
+  test::LooseSftp server;
+  SftpOptions options;
+};
+
+TEST_CASE("no symlink leads out of the root, though the server's canonical paths hide it") {
+  const Loose host(GENERATE("lstat", "stat"));
+  const SftpRoot root = host.root();
+  for (const char* path : {"out_folder", "out_folder/secret", "folder/out_absolute/secret", "folder/out_file",
+                           "out_twice/secret", "to_folder/out_file", "to_folder/out_absolute"}) {
+    INFO(path);
+    const auto error = error_of([&, path] { root.status(path, {}); });
+    REQUIRE(error);
+    CHECK(error->kind() == ErrorKind::source_outside);
+  }
+  Found found;
+  root.walk("", {}, {}, found);
+  CHECK(found.seen == std::vector<std::string>{"folder/", "folder/file", "to_file", "to_folder/", "to_folder/file"});
+  CHECK(found.problems == std::vector<std::string>{"folder/out_absolute source_outside",
+                                                   "folder/out_file source_outside", "out_folder source_outside",
+                                                   "out_twice source_outside", "to_folder/out_absolute source_outside",
+                                                   "to_folder/out_file source_outside"});
+  for (const auto& [path, status] : found.files) {
+    std::string text(7, '\0');
+    const auto file = root.open(path, status, {});
+    CHECK(file->read_at(0, std::as_writable_bytes(std::span(text))) == 7);
+    CHECK(text == "content");
+    file->require_unchanged();
+  }
+}
+
+TEST_CASE("a server that lists symlinks as what they lead to, under a name that promises otherwise, leads nowhere") {
+  const Loose host("stat,openssh");
+  const SftpRoot root = host.root();
+  Found found;
+  root.walk("", {}, {}, found);
+  CHECK(std::find(found.problems.begin(), found.problems.end(), "out_folder source_outside") != found.problems.end());
+  for (const auto& [path, status] : found.files) {
+    INFO(path);
+    std::string text(7, '\0');
+    const auto error = error_of([&, &file = path, &listed = status] {
+      root.open(file, listed, {})->read_at(0, std::as_writable_bytes(std::span(text)));
+    });
+    CHECK_THAT(text, !Contains("secret"));
+    if (path.ends_with("out_file")) {
+      REQUIRE(error);
+      CHECK(error->kind() == ErrorKind::source_outside);
+    }
+  }
+}
+
+TEST_CASE("a server that lists names without an end is stopped by their bytes") {
+  const Loose host("flood");
+  fs::create_directory(host.dir / "content/flood");
+  const SftpRoot root = host.root();
+  Found found;
+  WalkLimits limits;
+  limits.max_names = 100'000;
+  const auto error = error_of([&] { root.walk("flood", limits, {}, found); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::limit);
+  CHECK_THAT(error->full_text(),
+             Contains("source cms:flood: names of more than 67108864 bytes") && Contains("limits.max_entries"));
+  CHECK(found.seen.empty());
+}
+
+TEST_CASE("symlinks are followed below the root by absolute and relative ways, and circles end") {
+  const Host host;
+  const fs::path top = host.dir / "content";
+  write_file(top / "a/b/file", "content", 1'600'000'001);
+  const auto link = [&](const fs::path& target, const char* at) { fs::create_symlink(target, top / at); };
+  link("../../a/./b//", "a/b/again");
+  link(top / "a", "absolute");
+  link(top, "top");
+  link("circle", "circle");
+  link("pong", "ping");
+  link("ping", "pong");
+  link("file/", "a/b/slash");
+  link("..", "up");
+  link(top.string() + "x", "neighbour");
+  const auto root = host.root();
+  for (const char* path : {"a/b/again/file", "absolute/b/file", "top/a/b/file", "top/absolute/b/again/again/file"}) {
+    INFO(path);
+    CHECK(text_of(*root, path) == "content");
+  }
+  const auto kind_of = [&](const char* path) { return error_of([&, path] { root->status(path, {}); }).value().kind(); };
+  CHECK(kind_of("circle") == ErrorKind::source_unreadable);
+  CHECK(kind_of("ping/x") == ErrorKind::source_unreadable);
+  CHECK(kind_of("a/b/slash") == ErrorKind::source_missing);
+  CHECK(kind_of("up") == ErrorKind::source_outside);
+  CHECK(kind_of("neighbour") == ErrorKind::source_outside);
+}
+
+TEST_CASE("a root that is itself reached through a symlink is read") {
+  const Loose host("lstat");
+  fs::create_symlink("content", host.dir / "current");
+  fs::create_symlink(host.dir / "current/folder/file", host.dir / "content/by_current");
+  const SftpRoot root("cms", host.options, (host.dir / "current").string(), k_window);
+  CHECK(root.status("", {}).type == FileType::directory);
+  CHECK(text_of(root, "folder/file") == "content");
+  CHECK(text_of(root, "by_current") == "content");
+}
+
 TEST_CASE("names that a folder on the other side may have arrive as they are") {
   Host host;
   for (const char* name : {"new\nline", "\x01", "\xff\xfe", "back\\slash", "-rf", "..x", " "}) {
     write_file(host.dir / "content/odd" / name, "x");
   }
   const auto root = host.root();
-  std::size_t found = 0;
-  std::atomic<std::uint64_t> names = 0;
-  const auto listing = root->list("odd", names, 100, {});
-  CHECK(names == 7);
-  for (const auto& child : listing.children) {
-    CHECK_FALSE(child.problem);
-    found += child.status.size_bytes;
-  }
-  CHECK(found == 7);
+  Found found;
+  root->walk("odd", {}, {}, found);
+  CHECK(found.files.size() == 7);
+  CHECK(found.problems.empty());
 }
 
 }  // namespace

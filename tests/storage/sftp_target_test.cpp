@@ -15,7 +15,9 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "base/archive_name.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/fd.hpp"
@@ -25,6 +27,7 @@
 #include "support/ssh_server.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tree.hpp"
+#include "tree/marker.hpp"
 
 namespace zipmodule::storage {
 namespace {
@@ -36,14 +39,17 @@ using test::read_file;
 using test::SshServer;
 using test::write_file;
 
-const std::string k_name = "builds/ab/abcdef.zip";
-const std::string k_part = "builds/ab/.abcdef.zip.part";
+const std::string k_build = "abcdef" + std::string(26, '0');
+const std::string k_name = build_path(k_build);
+const std::string k_part = "builds/ab/." + k_build + ".zip.part";
+const tree::Link k_link{"series", "archive", k_build};
+const std::string k_marker = to_text(tree::TargetMarker{std::string(32, 'a'), std::string(32, 'd')});
 constexpr std::size_t k_size = 60'000'000;
 
 // A target on a host, and an archive for it.
 struct Host {
   explicit Host(const SshServer::Options& server_options = {}) : server(server_options) {
-    fs::create_directory(dir / "target");
+    write_file(there(tree::k_target_marker), k_marker);
     write_file(dir / "archive", content);
     archive = Fd(::open((dir / "archive").c_str(), O_RDONLY | O_CLOEXEC));
     options.host = SshServer::host();
@@ -55,7 +61,9 @@ struct Host {
     options.timeout = std::chrono::seconds(20);
   }
   std::unique_ptr<SftpTarget> target(bool read_back = false) const {
-    return std::make_unique<SftpTarget>("mirror", options, (dir / "target").string(), read_back);
+    auto target = std::make_unique<SftpTarget>("mirror", options, (dir / "target").string(), read_back);
+    target->expect(k_marker);
+    return target;
   }
   LocalSource source() const { return {archive.get(), content.size()}; }
   fs::path there(const std::string& path) const { return dir / "target" / path; }
@@ -80,7 +88,7 @@ std::optional<Error> put_and(const Host& host, Target& target, const std::functi
     if (arrived) meanwhile();
   });
   std::uint64_t sent = 0;
-  auto error = error_of([&] { sent = target.put(host.source(), k_name, {}); });
+  auto error = error_of([&] { sent = target.put(host.source(), k_build, {}); });
   other.join();
   CHECK(arrived);
   CHECK(sent == (error ? 0 : k_size));
@@ -90,7 +98,7 @@ std::optional<Error> put_and(const Host& host, Target& target, const std::functi
 // Putting ends so, and nothing was sent.
 void refused(const Host& host, ErrorKind kind, const std::string& text) {
   const auto target = host.target();
-  const auto error = error_of([&] { target->put(host.source(), k_name, {}); });
+  const auto error = error_of([&] { target->put(host.source(), k_build, {}); });
   REQUIRE(error);
   CHECK(error->kind() == kind);
   CHECK(error->retryable());
@@ -198,14 +206,14 @@ TEST_CASE("an upload that is cut off again and again ends, with nothing under th
         ++cuts;
       }
     });
-    error = error_of([&] { target->put(host.source(), k_name, {}); });
+    error = error_of([&] { target->put(host.source(), k_build, {}); });
   }
   CHECK(cuts > 1);
   REQUIRE(error);
   CHECK(error->kind() == ErrorKind::target_unreachable);
   CHECK_THAT(error->full_text(), Contains("target mirror: "));
   CHECK_FALSE(fs::exists(host.there(k_name)));
-  CHECK(host.target()->put(host.source(), k_name, {}) == k_size);  // another run's
+  CHECK(host.target()->put(host.source(), k_build, {}) == k_size);  // another run's
   CHECK(host.delivered());
 }
 
@@ -214,13 +222,13 @@ TEST_CASE("sessions that died between two archives are replaced") {
   const auto target = host.target();
   target->probe({});
   host.server.signal_sessions(SIGKILL);
-  CHECK(target->put(host.source(), k_name, {}) == k_size);
+  CHECK(target->put(host.source(), k_build, {}) == k_size);
   host.server.signal_sessions(SIGKILL);
-  target->point("public/a.zip", k_name, {});
+  target->point(k_link, {});
   host.server.signal_sessions(SIGKILL);
-  CHECK(target->unpoint("public/a.zip", k_name, {}));
+  CHECK(target->unpoint(k_link, {}));
   host.server.signal_sessions(SIGKILL);
-  target->remove(k_name, {});
+  target->remove(k_build, {});
   CHECK_FALSE(fs::exists(host.there(k_name)));
 }
 
@@ -261,7 +269,7 @@ TEST_CASE("a stop ends the waiting for a silent target at once") {
       watch = {};
       stop.request_stop();
     });
-    error = error_of([&] { target->put(host.source(), k_name, stop.get_token()); });
+    error = error_of([&] { target->put(host.source(), k_build, stop.get_token()); });
   }
   CHECK(watch.seconds() < 5);
   host.server.signal_all(SIGCONT);
@@ -289,10 +297,10 @@ TEST_CASE("reading back finds a byte that was changed there, and the next upload
   CHECK(error->kind() == ErrorKind::verify);
   CHECK_THAT(error->full_text(), Contains("target mirror: "));
   CHECK_FALSE(fs::exists(host.there(k_name)));
-  CHECK(target->put(host.source(), k_name, {}) == k_size);
+  CHECK(target->put(host.source(), k_build, {}) == k_size);
   CHECK(host.delivered());
   // That is what it is for: without it, nobody sees.
-  target->remove(k_name, {});
+  target->remove(k_build, {});
   CHECK_FALSE(put_and(host, *host.target(false), change));
   CHECK_FALSE(host.delivered());
 }
@@ -328,14 +336,18 @@ TEST_CASE("a folder that is not absolute is one below where the login begins, al
   const std::string configured = GENERATE("/srv/archives", "srv/archives");
   SftpTarget target("mirror", host.options, configured, true);
   CHECK(target.probe({}).free_bytes);
-  CHECK(target.put(host.source(), k_name, {}) == k_size);
-  CHECK(target.put(host.source(), k_name, {}) == 0);
-  target.point("public/series/archive.zip", k_name, {});
+  CHECK_FALSE(target.read_marker({}));
+  target.write_marker(k_marker, {});
+  target.expect(k_marker);
+  CHECK(target.put(host.source(), k_build, {}) == k_size);
+  CHECK(target.put(host.source(), k_build, {}) == 0);
+  target.point(k_link, {});
   CHECK(read_file(folder / "public/series/archive.zip") == host.content);
   CHECK(fs::read_symlink(folder / "public/series/archive.zip") == "../../" + k_name);
-  CHECK(target.unpoint("public/series/archive.zip", k_name, {}));
-  target.remove(k_name, {});
-  CHECK(test::listing(folder) == std::vector<std::string>{"builds/", "builds/ab/", "public/", "public/series/"});
+  CHECK(target.unpoint(k_link, {}));
+  target.remove(k_build, {});
+  CHECK(test::listing(folder) ==
+        std::vector<std::string>{".zipmodule.target", "builds/", "builds/ab/", "public/", "public/series/"});
 }
 
 TEST_CASE("the folder where the login begins can be the target itself") {
@@ -348,9 +360,23 @@ TEST_CASE("the folder where the login begins can be the target itself") {
   const Host host({"ed25519", "ChrootDirectory " + jail.path().string() + "\nForceCommand internal-sftp\n"});
   SftpTarget target("mirror", host.options, "", false);
   CHECK(target.probe({}).free_bytes);
-  CHECK(target.put(host.source(), k_name, {}) == k_size);
-  target.point("link.zip", k_name, {});
-  CHECK(read_file(jail / "link.zip") == host.content);
+  CHECK_FALSE(target.read_marker({}));
+  CHECK(target.is_empty({}));
+  target.write_marker(k_marker, {});
+  CHECK(read_file(jail / tree::k_target_marker) == k_marker);
+  target.expect(k_marker);
+  CHECK(target.put(host.source(), k_build, {}) == k_size);
+  target.point(k_link, {});
+  CHECK(read_file(jail / "public/series/archive.zip") == host.content);
+}
+
+TEST_CASE("a probe notices that the host makes no symlinks, and leaves nothing behind") {
+  const Host host({"ed25519", "ForceCommand internal-sftp -P symlink\n"});
+  const auto error = error_of([&] { host.target()->probe({}); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::target_unwritable);
+  CHECK_THAT(error->full_text(), Contains("target mirror: ") && Contains("no symlink can be made"));
+  CHECK(test::listing(host.there("")) == std::vector<std::string>{".zipmodule.target"});
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "support/paths.hpp"
 #include "support/peer_readers.hpp"
 #include "support/process.hpp"
 #include "support/temp_dir.hpp"
@@ -168,11 +169,10 @@ class Judgement {
 
   void listed(const PeerReader& peer) { check(peer, reader_command(peer, archive_)); }
 
-  // One virtual machine for its three readers: `jar xf` unpacks into the working directory, without modes. It ends at a time
-  // before 1970 in 0x5455, so that it is asked only where times can be compared.
+  // One virtual machine for its three readers: `jar xf` unpacks into the working directory, without modes.
   void java() {
     const TempDir out("unpacked");
-    const bool unpacks = options_.unpack && options_.times && !expected_.empty();
+    const bool unpacks = options_.unpack && !expected_.empty();
     Command command = reader_command(java_peer(), archive_);
     command.where = out.path();
     if (unpacks) command.argv.emplace_back("unpack");

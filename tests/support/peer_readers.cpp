@@ -11,14 +11,16 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "support/paths.hpp"
+
 namespace zipmodule::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-const std::string k_scripts = ZIPMODULE_SOURCE_DIR "/tests/support/judges/";
-const std::string k_built = ZIPMODULE_BINARY_DIR "/judges/";
-const std::string k_node_modules = ZIPMODULE_SOURCE_DIR "/build/npm/node_modules:/usr/share/nodejs";
+const std::string k_scripts = source_path("tests/support/judges/");
+const std::string k_built = build_path("judges/");
+const std::string k_node_modules = source_path("build/npm/node_modules:/usr/share/nodejs");
 constexpr std::size_t k_most_complaints = 12;
 
 // Without Node's warnings: what it thinks of a module is no verdict on the archive.

@@ -208,6 +208,20 @@ std::vector<std::string> without_root_rights(std::vector<std::string> argv) {
   return argv;
 }
 
+std::vector<std::string> with_thread_limit(unsigned threads, std::vector<std::string> argv) {
+  argv.insert(argv.begin(), {"prlimit", "--nproc=" + std::to_string(threads), "--"});
+  if (::geteuid() != 0) {
+    argv.insert(argv.begin(), {"unshare", "--user", "--map-current-user", "--"});
+    return argv;
+  }
+  // As many users as there are processes at once, so that no other test's are counted.
+  const std::string user = std::to_string(20'000 + ::getpid() % 40'000);
+  const std::string rights = "+dac_override,+dac_read_search";
+  argv.insert(argv.begin(), {"setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups", "--inh-caps=" + rights,
+                             "--ambient-caps=" + rights, "--"});
+  return argv;
+}
+
 void pause_between_polls() { std::this_thread::sleep_for(milliseconds(10)); }
 
 }  // namespace zipmodule::test

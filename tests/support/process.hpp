@@ -72,6 +72,10 @@ bool installed(const std::string& program);
 // argv so that permissions hold for it: root's right to read and write everything is dropped. Unchanged for others.
 std::vector<std::string> without_root_rights(std::vector<std::string> argv);
 
+// argv for a user with no other process, who may have so many threads in all. Root has no such limit, so root becomes
+// another user, who may read and write everything all the same; others get a namespace of their own to be counted in.
+std::vector<std::string> with_thread_limit(unsigned threads, std::vector<std::string> argv);
+
 // Polls `condition` until it holds; false when `timeout` is over.
 template <class Condition>
 bool wait_until(Condition condition, std::chrono::milliseconds timeout = std::chrono::seconds(30));

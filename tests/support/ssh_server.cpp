@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "support/loopback.hpp"
+#include "support/paths.hpp"
 #include "support/tree.hpp"
 
 namespace zipmodule::test {
@@ -179,15 +180,33 @@ std::string line_of(const Process& process, std::size_t number) {
     found = line;
     return true;
   });
-  if (!there || found.empty()) throw std::runtime_error("the relay does not answer: " + process.err());
+  if (!there || found.empty()) throw std::runtime_error("a server of the tests does not answer: " + process.err());
   return found;
 }
 
 }  // namespace
 
+LooseSftp::LooseSftp(const std::string& how) {
+  for (const char* name : {"host", "user"}) {
+    must({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", (dir_ / name).string()});
+  }
+  process_ = std::make_unique<Process>(Command{{"/usr/bin/python3", source_path("tests/support/loose_sftp.py"),
+                                                (dir_ / "host").string(), (dir_ / "user.pub").string(), how},
+                                               {},
+                                               {},
+                                               {}});
+  if (!wait_until([&] { return !process_->out().empty() || !process_->running(); }) || !process_->running()) {
+    throw std::runtime_error("no paramiko; scripts/setup --tests installs it: " + process_->err());
+  }
+  port_ = static_cast<unsigned>(std::stoul(line_of(*process_, 0)));
+  std::istringstream words(read_file(dir_ / "host.pub"));
+  std::string type, key;
+  words >> type >> key;
+  write_file(known_hosts(), "[" + host() + "]:" + std::to_string(port_) + " " + type + " " + key + "\n");
+}
+
 Relay::Relay(unsigned target_port)
-    : process_(Command{
-          {"python3", ZIPMODULE_SOURCE_DIR "/tests/support/relay.py", std::to_string(target_port)}, {}, {}, {}}),
+    : process_(Command{{"python3", source_path("tests/support/relay.py"), std::to_string(target_port)}, {}, {}, {}}),
       port_(static_cast<unsigned>(std::stoul(line_of(process_, 0)))) {}
 
 std::uint64_t Relay::sent_bytes() { return count(SIGUSR1); }

@@ -65,6 +65,23 @@ class SshServer {
   std::string earlier_log_;
 };
 
+// An SFTP server of another kind, with keys made for one test (loose_sftp.py): it does not resolve symlinks in what it calls a
+// file's canonical path. Throws with a hint where there is no paramiko.
+class LooseSftp {
+ public:
+  explicit LooseSftp(const std::string& how = "");  // as in loose_sftp.py
+
+  static std::string host() { return SshServer::host(); }
+  unsigned port() const noexcept { return port_; }
+  std::filesystem::path key() const { return dir_ / "user"; }
+  std::filesystem::path known_hosts() const { return dir_ / "known_hosts"; }
+
+ private:
+  TempDir dir_{"loose"};
+  std::unique_ptr<Process> process_;
+  unsigned port_ = 0;
+};
+
 // What stands between client and server, and counts (relay.py).
 class Relay {
  public:

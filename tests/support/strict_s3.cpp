@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "support/loopback.hpp"
+#include "support/paths.hpp"
 #include "support/tree.hpp"
 
 namespace zipmodule::test {
@@ -17,11 +18,11 @@ StrictS3::StrictS3(const fs::path& folder, const std::string& bucket) {
              "aws_session_token = strict-token\n"
              "[reader]\naws_access_key_id = STRICTREADER\naws_secret_access_key = strict/secret+key\n"
              "[wrong]\naws_access_key_id = STRICTKEY\naws_secret_access_key = never-to-be-seen\n");
-  process_ = std::make_unique<Process>(Command{{"python3", ZIPMODULE_SOURCE_DIR "/tests/support/strict_s3.py",
-                                                folder.string(), bucket, control_.path().string()},
-                                               {{"PYTHONDONTWRITEBYTECODE", "1"}},
-                                               {},
-                                               {}});
+  process_ = std::make_unique<Process>(
+      Command{{"python3", source_path("tests/support/strict_s3.py"), folder.string(), bucket, control_.path().string()},
+              {{"PYTHONDONTWRITEBYTECODE", "1"}},
+              {},
+              {}});
   const auto told = [&] { return process_->out().find('\n') != std::string::npos; };
   if (!wait_until([&] { return told() || !process_->running(); }) || !told()) {
     throw std::runtime_error("the strict S3 server does not start: " + process_->err());
@@ -49,7 +50,7 @@ std::string StrictS3::uploads() const {
 }
 
 S3rver::S3rver() : port_(free_port()) {
-  const fs::path program = ZIPMODULE_SOURCE_DIR "/build/npm/node_modules/s3rver/bin/s3rver.js";
+  const fs::path program = source_path("build/npm/node_modules/s3rver/bin/s3rver.js");
   if (!fs::exists(program)) throw std::runtime_error("no s3rver; scripts/setup --tests installs it");
   write_file(dir_ / "credentials", "[default]\naws_access_key_id = S3RVER\naws_secret_access_key = S3RVER\n");
   fs::create_directories(dir_ / "data");

@@ -470,7 +470,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.flood()
         if action == "endless":
             first = int(token or 0)
-            listed = [(f"{prefix}{number:012}", 1, "e", 0) for number in range(first, first + most)]
+            digits = self.fault.get("digits", 12)
+            listed = [(f"{prefix}{number:0{digits}}", 1, "e", 0) for number in range(first, first + most)]
             return self.page(listed, str(first + most))
         if action == "empty_pages":
             return self.page([], str(int(token or 0) + 1))

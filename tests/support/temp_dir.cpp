@@ -1,6 +1,7 @@
 // Catch2 v2 declares its listeners only on request.
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include "support/temp_dir.hpp"
+#include "support/paths.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -48,7 +49,7 @@ namespace {
 
 std::filesystem::path evidence() {
   const char* chosen = std::getenv("ZIPMODULE_EVIDENCE");
-  return chosen != nullptr ? chosen : ZIPMODULE_BINARY_DIR "/evidence";
+  return chosen != nullptr ? chosen : build_path("evidence");
 }
 
 }  // namespace

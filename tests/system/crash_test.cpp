@@ -189,7 +189,8 @@ void check_store(const Site& site) {
   auto on_disk = site.builds();
   std::sort(on_disk.begin(), on_disk.end());
   std::vector<std::string> known;
-  std::istringstream rows(site.sql("SELECT substr(path, length('builds/') + 1) FROM zipmodule.build"));
+  std::istringstream rows(
+      site.sql("SELECT substr(zipmodule.build_path(build_id, format), length('builds/') + 1) FROM zipmodule.build"));
   for (std::string row; std::getline(rows, row);) known.push_back(row);
   std::sort(known.begin(), known.end());
   CHECK(on_disk == known);

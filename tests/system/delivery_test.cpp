@@ -1,5 +1,7 @@
 // Archives delivered to other places: the real binary, a second folder, a real sshd.
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -16,6 +18,32 @@ using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
 
 constexpr std::int64_t k_time = 1'600'000'001;
+constexpr const char* k_marker = ".zipmodule.target";
+
+// A disk of its own at a folder, until it is unmounted: another folder, mounted there. Needs root.
+class Disk {
+ public:
+  Disk(const fs::path& disk, fs::path folder) : folder_(std::move(folder)) {
+    fs::create_directories(disk);
+    fs::create_directories(folder_);
+    mounted_ = ::mount(disk.c_str(), folder_.c_str(), nullptr, MS_BIND, nullptr) == 0;
+    REQUIRE(mounted_);
+  }
+  ~Disk() {
+    if (mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
+  }
+  Disk(const Disk&) = delete;
+  Disk& operator=(const Disk&) = delete;
+
+  void unmount() {
+    REQUIRE(::umount(folder_.c_str()) == 0);
+    mounted_ = false;
+  }
+
+ private:
+  const fs::path folder_;
+  bool mounted_ = false;
+};
 
 // Archives are delivered to 'second', a folder of this host, and to 'mirror', a host with sshd.
 struct Publisher {
@@ -49,10 +77,13 @@ struct Publisher {
     struct stat s {};
     return ::stat(site.content("a.jpg").c_str(), &s) == 0 && ::time(nullptr) > s.st_ctim.tv_sec + 3;
   }
+  // But for the marker.
   static std::size_t files_in(const fs::path& place) {
     std::size_t files = 0;
-    for (const auto& entry : fs::recursive_directory_iterator(place))
-      files += entry.is_regular_file() && !entry.is_symlink() ? 1 : 0;
+    for (const auto& entry : fs::recursive_directory_iterator(place)) {
+      const bool counts = entry.is_regular_file() && !entry.is_symlink() && entry.path().filename() != k_marker;
+      files += counts ? 1 : 0;
+    }
     return files;
   }
   std::string state_at(const std::string& target) const {
@@ -216,6 +247,135 @@ TEST_CASE("a target that moves gets everything once more, and a retry brings bac
   REQUIRE(cms.site.run().exit_code == 0);
   cms.check_there(moved);
   CHECK(cms.site.telemetry("s", "a").size() == 1);
+}
+
+// A run that finds the target's place wrong says so, and writes nothing there.
+void is_away(const Publisher& cms, const std::string& why) {
+  const auto before = listing(cms.second());
+  const Result run = cms.site.run();
+  INFO(run.text());
+  CHECK(run.exit_code == 1);
+  CHECK_THAT(run.err, Contains("target second: ") && Contains(why) && Contains("it will be tried again"));
+  CHECK(cms.site.sql("SELECT error_kind FROM zipmodule.delivery_telemetry ORDER BY id DESC LIMIT 1") ==
+        "target_unreachable");
+  CHECK_THAT(cms.site.probe("target second").dump(), Contains(why));
+  CHECK(listing(cms.second()) == before);
+}
+
+TEST_CASE("what is published while a target's disk is away goes there when it is back, and nothing to the disk below") {
+  if (::geteuid() != 0) {
+    WARN("not tested: mounting needs root");
+    return;
+  }
+  Publisher cms;
+  cms.deliver("{second: {url: " + cms.second().string() + ", required: true}}");
+  const fs::path files = cms.site.scratch("disk");
+  {
+    Disk disk(files, cms.second());
+    REQUIRE(cms.publish_and_run().exit_code == 0);
+    cms.check_there(cms.second());
+    disk.unmount();
+  }
+  const auto first = fs::read_symlink(files / "public/s/a.zip");
+  cms.change(2);
+  cms.site.publish("s", "a", "a.jpg");
+  is_away(cms, "no marker .zipmodule.target");
+  CHECK(fs::is_empty(cms.second()));
+  CHECK(cms.site.state("s", "a") == "delivering");
+  // Nor is anything removed there.
+  cms.age();
+  cms.site.run();
+  CHECK(fs::is_empty(cms.second()));
+
+  const Disk back(files, cms.second());
+  CHECK(fs::read_symlink(cms.second() / "public/s/a.zip") == first);
+  cms.make_due();
+  const Result run = cms.site.run();
+  INFO(run.text());
+  CHECK(run.exit_code == 0);
+  CHECK(cms.site.state("s", "a") == "done");
+  cms.check_there(cms.second());
+  CHECK(fs::read_symlink(cms.second() / "public/s/a.zip") != first);
+}
+
+TEST_CASE("a new disk in a target's place is used when it is adopted, and everything is delivered there again") {
+  if (::geteuid() != 0) {
+    WARN("not tested: mounting needs root");
+    return;
+  }
+  Publisher cms;
+  cms.deliver("{second: " + cms.second().string() + "}");
+  {
+    Disk disk(cms.site.scratch("old disk"), cms.second());
+    REQUIRE(cms.publish_and_run().exit_code == 0);
+    cms.site.publish("s", "b", "a.jpg");
+    REQUIRE(cms.site.run().exit_code == 0);
+    disk.unmount();
+  }
+  {
+    Disk disk(cms.site.scratch("new disk"), cms.second());
+    cms.site.publish("s", "c", "a.jpg");
+    is_away(cms, "zipmodule store adopt --target second");
+    const Result adopted = cms.site.call({"store", "adopt", "--target", "second"});
+    INFO(adopted.text());
+    REQUIRE(adopted.exit_code == 0);
+    cms.make_due();
+    REQUIRE(cms.site.run().exit_code == 0);
+    for (const char* archive : {"a", "b", "c"}) cms.check_there(cms.second(), archive);
+    CHECK(Publisher::files_in(cms.second()) == 3);
+    CHECK(cms.site.telemetry("s", "a").size() == 1);  // nothing was built again
+    CHECK(cms.site.probe("target second")["level"] == "ok");
+    disk.unmount();
+  }
+  // The old one is another place now.
+  const Disk disk(cms.site.scratch("old disk"), cms.second());
+  cms.site.publish("s", "d", "a.jpg");
+  is_away(cms, "that of another place");
+}
+
+TEST_CASE("a folder with archives of others is no target until it is adopted") {
+  Publisher cms;
+  const std::string others = std::string(32, '9');
+  write_file(cms.second() / "builds/99" / (others + ".zip"), "another's");
+  cms.deliver("{second: " + cms.second().string() + "}");
+  const Result refused = cms.publish_and_run();
+  CHECK(refused.exit_code == 1);
+  CHECK_THAT(refused.err, Contains("target second: archives lie there that this database does not know"));
+  CHECK(listing(cms.second()) == std::vector<std::string>{"builds/", "builds/99/", "builds/99/" + others + ".zip"});
+  REQUIRE(cms.site.call({"store", "adopt", "--target", "second"}).exit_code == 0);
+  cms.make_due();
+  CHECK(cms.site.run().exit_code == 0);
+  cms.check_there(cms.second());
+}
+
+TEST_CASE("a target of one database is refused to another") {
+  Publisher cms;
+  cms.deliver("{second: " + cms.second().string() + "}");
+  REQUIRE(cms.publish_and_run().exit_code == 0);
+  const auto before = listing(cms.second());
+  Publisher other;
+  other.deliver("{second: " + cms.second().string() + "}");
+  const Result refused = other.publish_and_run();
+  CHECK(refused.exit_code == 1);
+  CHECK_THAT(refused.err, Contains("archives of another database are delivered there"));
+  CHECK(other.site.sql("SELECT error_kind FROM zipmodule.delivery_telemetry") == "target_refused");
+  CHECK(listing(cms.second()) == before);
+}
+
+TEST_CASE("copies have the configured mode and their archive's time, at each target") {
+  Publisher cms;
+  cms.site.set("archives.mode", "0640");
+  REQUIRE(cms.publish_and_run().exit_code == 0);
+  struct stat archive {};
+  REQUIRE(::stat(cms.site.link("s", "a").c_str(), &archive) == 0);
+  for (const fs::path& place : {cms.second(), cms.mirror.path()}) {
+    INFO(place.string());
+    struct stat s {};
+    REQUIRE(::stat((place / "public/s/a.zip").c_str(), &s) == 0);
+    CHECK((s.st_mode & 07777U) == 0640);
+    CHECK(s.st_mtim.tv_sec == archive.st_mtim.tv_sec);
+    CHECK((fs::status(place / "builds").permissions() & fs::perms::mask) == static_cast<fs::perms>(0750));
+  }
 }
 
 TEST_CASE("a target that comes later gets what was built before, and one that goes away is waited for by nobody") {

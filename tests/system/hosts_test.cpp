@@ -114,7 +114,7 @@ TEST_CASE("what one host has built and not linked before it died is built by the
   CHECK(rows[1]["error_kind"] == "lease_lost");
   const std::string told = rows[1]["error"];
   INFO(told);
-  CHECK(told.find(fs::canonical(first.store()).string() + " built builds/") != std::string::npos);
+  CHECK(told.find("first.test built builds/") != std::string::npos);
   CHECK(rows[2]["outcome"] == "done");
 }
 

@@ -67,6 +67,30 @@ TEST_CASE("files of a web server are zipped, and a republish fetches only what c
   CHECK(web.gets() == first + 1);
 }
 
+TEST_CASE("a redirect from one root into another is followed only where the first root allows it") {
+  const TempDir folder("partner");
+  write_file(folder / "internal/salaries.txt", "secret", k_time);
+  const WebServer server(folder.path(), "location /partner/ { return 302 /internal/salaries.txt; }");
+  Site site;
+  const auto configure = [&](const std::string& more) {
+    const std::string ca = ", ca: " + server.certificate().string();
+    site.set("content.roots", "{default: " + site.content().string() + ", partner: {url: '" + server.url() +
+                                  "/partner'" + ca + more + "}, internal: {url: '" + server.url() + "/internal'" + ca +
+                                  "}}");
+  };
+  configure("");
+  site.publish("s", "a", R"([{"source": "partner:news.txt"}])");
+  site.run();
+  CHECK(site.job("s", "a")["last_error_kind"] == "source_outside");
+  CHECK_FALSE(fs::exists(site.link("s", "a")));
+  configure(", redirects: ['" + server.url() + "/internal']");
+  site.publish("s", "a", R"([{"source": "partner:news.txt"}])");
+  const Result run = site.run();
+  INFO(run.text());
+  CHECK(run.exit_code == 0);
+  CHECK(fs::exists(site.link("s", "a")));
+}
+
 TEST_CASE("a web server that is away keeps the last good build, and check tells") {
   WebSite web;
   write_file(web.folder / "media/a.jpg", random_bytes(50'000), k_time);

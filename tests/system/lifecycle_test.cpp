@@ -3,6 +3,7 @@
 
 #include "support/catch.hpp"
 #include "support/judges.hpp"
+#include "support/paths.hpp"
 #include "support/tree.hpp"
 #include "system/site.hpp"
 
@@ -133,7 +134,7 @@ class OwnServer {
 
   const Server& server() const noexcept { return server_; }
   Result control(const std::string& verb) const {
-    return run({ZIPMODULE_SOURCE_DIR "/scripts/test-postgres", verb, (dir_ / "pg").string()});
+    return run({source_path("scripts/test-postgres"), verb, (dir_ / "pg").string()});
   }
 
  private:

@@ -31,6 +31,21 @@ TEST_CASE("a run under a held lock does nothing, and says who holds it where its
   CHECK(site.sql("SELECT count(*) FROM zipmodule.run") == "0");
 }
 
+TEST_CASE("a run without standard descriptors writes its warnings into no file") {
+  Site site;
+  site.publish("series", "a", "nowhere.txt");
+  Command command = site.command({"run"});
+  command.argv.insert(command.argv.begin(), {"sh", "-c", "exec \"$0\" \"$@\" <&- >&- 2>&-"});
+  const Result run = test::run(command);
+  INFO(run.text());
+  CHECK(run.exit_code == 1);
+  CHECK(site.telemetry("series", "a").size() == 1);
+  const std::string note = read_file(site.lock_file());
+  INFO(note);
+  CHECK(note.starts_with("pid "));
+  CHECK(note.find('\n') == note.size() - 1);
+}
+
 TEST_CASE("a lock file that can't be opened ends with 78 and names it") {
   Site site;
   const std::string path = site.scratch("no folder/run.lock").string();

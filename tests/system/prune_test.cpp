@@ -12,8 +12,8 @@ namespace fs = std::filesystem;
 constexpr const char* k_old_rows =
     "INSERT INTO zipmodule.telemetry (job_id, series, archive, revision, outcome, finished_at) "
     "SELECT 1, 's', 'a', 1, 'done', statement_timestamp() - interval '500 days' FROM generate_series(1, 2500); "
-    "INSERT INTO zipmodule.run (host, instance, pid, version, started_at, finished_at, outcome) "
-    "SELECT 'h', 'h:/s', 1, 'x', statement_timestamp() - interval '100 days', "
+    "INSERT INTO zipmodule.run (host, instance, token, pid, version, started_at, finished_at, outcome) "
+    "SELECT 'h', 'h:/s', 't', 1, 'x', statement_timestamp() - interval '100 days', "
     "statement_timestamp() - interval '100 days', 'done' FROM generate_series(1, 1201)";
 
 // One archive, built twice: its first build is retired.

@@ -1,5 +1,6 @@
 // A wrong configuration or database ends every verb with the right exit code and a message that helps.
 #include "support/catch.hpp"
+#include "support/paths.hpp"
 #include "support/tree.hpp"
 #include "system/site.hpp"
 
@@ -71,7 +72,7 @@ TEST_CASE("a wrong command line ends with 64") {
 
 TEST_CASE("help and version need no configuration") {
   for (const auto* option : {"--help", "--version"}) {
-    const Result result = run({ZIPMODULE_BINARY_DIR "/zipmodule", option});
+    const Result result = run({build_path("zipmodule"), option});
     CHECK(result.exit_code == 0);
     CHECK_FALSE(result.out.empty());
     CHECK(result.err.empty());

@@ -180,6 +180,49 @@ TEST_CASE("check reaches every host, and tells what is wrong with one") {
   CHECK_THAT(probe["detail"].get<std::string>(), Contains("sftp://"));
 }
 
+TEST_CASE("a run that reads and delivers over SFTP ends at any limit of threads") {
+  RemoteSite cms;
+  const TempDir copies{"copies"};
+  for (int i = 0; i < 20; ++i) cms.write("album/" + std::to_string(i) + ".jpg", random_bytes(20'000, 100U + i));
+  cms.site.set("run.threads", "8");
+  cms.site.set("archives.deliver", "{far: {url: 'sftp://" + cms.server.user() + "@" + SshServer::host() + ":" +
+                                       std::to_string(cms.line.port()) + copies.path().string() +
+                                       "', key: " + cms.server.key().string() +
+                                       ", known_hosts: " + cms.server.known_hosts().string() + ", required: true}}");
+  cms.site.publish("s", "first", "cms:album");
+  // All by one user, whose store it is.
+  const auto run_with = [&](unsigned threads) {
+    Command command = cms.site.command({"run"});
+    command.argv = with_thread_limit(threads, std::move(command.argv));
+    command.timeout = std::chrono::seconds(60);
+    return run(command);
+  };
+  REQUIRE(run_with(1'000).exit_code == 0);
+  // main, signals, the pool; heartbeat and watch, a worker; fetcher and closer of the root; the deliverer, one of its
+  // target, its closer
+  constexpr unsigned k_needs = 11;
+  for (unsigned threads = 3; threads <= 30; ++threads) {
+    const std::string archive = "a" + std::to_string(threads);
+    cms.site.publish("s", archive, "cms:album");
+    const Result ended = run_with(threads);
+    INFO(threads << " threads: " << ended.text());
+    REQUIRE_FALSE(ended.timed_out);
+    if (threads < k_needs) {
+      CHECK(ended.exit_code == 74);
+      CHECK_THAT(ended.err, Contains("start a thread for") && Contains("ulimit -u"));
+      CHECK(cms.site.state("s", archive) == "pending");
+    } else {
+      CHECK(ended.exit_code == 0);
+      CHECK(cms.site.state("s", archive) == "done");
+      cms.check_archive(archive);
+    }
+  }
+  CHECK(run_with(1'000).exit_code == 0);
+  for (unsigned threads = 3; threads < k_needs; ++threads) {
+    CHECK(cms.site.state("s", "a" + std::to_string(threads)) == "done");
+  }
+}
+
 TEST_CASE("a password in a root's URL is refused and not repeated") {
   Site site;
   site.set("content.roots", "{cms: 'sftp://user:secret@host/x'}");

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "support/paths.hpp"
 #include "support/tree.hpp"
 
 namespace zipmodule::test {
@@ -49,11 +50,14 @@ Server test_server() {
   return {host, user};
 }
 
-SiteDatabase::SiteDatabase(Server server) : server_(std::move(server)) {
+SiteDatabase::SiteDatabase(Server server, const std::string& copied_from) : server_(std::move(server)) {
   static std::atomic<int> counter{0};
   name_ = fmt::format("zm_site_{}_{}", ::getpid(), ++counter);
-  const Result created = psql("CREATE DATABASE " + name_, "postgres");
+  const Result created = psql(fmt::format("CREATE DATABASE {} TEMPLATE {}", name_, copied_from), "postgres");
   if (created.exit_code != 0) throw std::runtime_error("create a test database: " + created.text());
+  // A copy has the identity of what it was copied from, as a restored dump has.
+  if (copied_from != "template1")
+    sql("UPDATE zipmodule.identity SET database_id = replace(gen_random_uuid()::text, '-', '')");
 }
 
 SiteDatabase::~SiteDatabase() {
@@ -83,16 +87,27 @@ std::string SiteDatabase::dsn() const {
 }
 
 Site::Site(Schema schema)
-    : database_(std::make_shared<SiteDatabase>(test_server())), content_(dir_ / "content"), store_(dir_ / "store") {
+    : Site(std::make_shared<SiteDatabase>(test_server(),
+                                          schema == Schema::migrated ? migrated_database() : "template1")) {}
+
+Site::Site(Server server) : Site(std::make_shared<SiteDatabase>(std::move(server))) { migrate(); }
+
+Site::Site(std::shared_ptr<SiteDatabase> database)
+    : database_(std::move(database)), content_(dir_ / "content"), store_(dir_ / "store") {
   configure("first.test");
-  if (schema == Schema::none) return;
-  const Result migrated = call({"migrate"});
-  if (migrated.exit_code != 0) throw std::runtime_error("migrate: " + migrated.text());
 }
 
-Site::Site(Server server)
-    : database_(std::make_shared<SiteDatabase>(std::move(server))), content_(dir_ / "content"), store_(dir_ / "store") {
-  configure("first.test");
+// Migrated once per process, and copied for each test.
+const std::string& Site::migrated_database() {
+  static const auto once = [] {
+    auto site = std::make_unique<Site>(Schema::none);
+    site->migrate();
+    return site;
+  }();
+  return once->database().name();
+}
+
+void Site::migrate() const {
   const Result migrated = call({"migrate"});
   if (migrated.exit_code != 0) throw std::runtime_error("migrate: " + migrated.text());
 }
@@ -154,7 +169,7 @@ std::vector<std::string> Site::builds() const {
 
 Command Site::command(std::vector<std::string> arguments) const {
   Command command;
-  command.argv = {ZIPMODULE_BINARY_DIR "/zipmodule", "--config", config_file().string()};
+  command.argv = {build_path("zipmodule"), "--config", config_file().string()};
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   for (const auto* name : {"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGPASSFILE", "PGSERVICE",
                            "ZIPMODULE_DSN", "ZIPMODULE_CONFIG"}) {

@@ -28,7 +28,7 @@ Server test_server();
 // A database; dropped by the destructor, whoever is connected.
 class SiteDatabase {
  public:
-  explicit SiteDatabase(Server server);
+  explicit SiteDatabase(Server server, const std::string& copied_from = "template1");
   ~SiteDatabase();
   SiteDatabase(const SiteDatabase&) = delete;
   SiteDatabase& operator=(const SiteDatabase&) = delete;
@@ -98,6 +98,9 @@ class Site {
   const SiteDatabase& database() const noexcept { return *database_; }
 
  private:
+  explicit Site(std::shared_ptr<SiteDatabase> database);
+  static const std::string& migrated_database();
+  void migrate() const;
   void configure(const std::string& host);
   void write_config() const;
 

@@ -229,8 +229,9 @@ TEST_CASE("a link that was removed by hand comes back") {
   expect_mended([](const Site& site, const fs::path&) { fs::remove(site.link("series", "a")); }, "");
 }
 
-TEST_CASE("a damaged previous build is never reused") {
-  const Site site;
+TEST_CASE("a damaged previous build is never reused where all of it is verified") {
+  Site site;
+  site.set("zip.verify_reuse", "always");
   write_file(site.content("a.txt"), wordy_text(30'000), 1'600'000'000);
   write_file(site.content("b.bin"), random_bytes(30'000), 1'600'000'000);
   site.publish("series", "a", R"([{"source": "a.txt"}, {"source": "b.bin"}])");
@@ -317,6 +318,25 @@ TEST_CASE("what a killed run left in tmp is swept by the next") {
     site.run();
     return site.unfinished().empty();
   }));
+}
+
+TEST_CASE("an archive over the limit of file sizes fails by name; the others of its run are built") {
+  Site site;
+  write_file(site.content("large"), random_bytes(6'000'000));
+  write_file(site.content("small.txt"), "small");
+  site.publish("series", "large", "large");
+  site.publish("series", "small", "small.txt");
+  Command command = site.command({"run"});
+  command.argv.insert(command.argv.begin(), {"sh", "-c", "ulimit -f 2000; exec \"$0\" \"$@\""});
+  const Result run = test::run(command);
+  INFO(run.text());
+  CHECK(run.exit_code == 1);
+  CHECK(site.state("series", "small") == "done");
+  const auto telemetry = site.telemetry("series", "large");
+  REQUIRE(telemetry.size() == 1);
+  CHECK(telemetry[0]["error_kind"] == "io");
+  CHECK(telemetry[0]["error"].get<std::string>().find("ulimit -f") != std::string::npos);
+  CHECK(site.unfinished().empty());
 }
 
 }  // namespace

@@ -36,6 +36,9 @@ struct Forged {
   std::string local_extra;
   std::string central_extra;
   std::uint32_t external_attributes = 0x81A40000;
+  std::uint16_t version_made = 0x033F;
+  std::string comment;
+  std::uint16_t disk = 0;
 
   std::string local() const {
     const bool later = (flags & k_flag_descriptor) != 0;
@@ -44,15 +47,20 @@ struct Forged {
            name + local_extra + data + descriptor;
   }
   std::string central(std::uint64_t offset) const {
-    return "PK\1\2" + le(0x033F, 2) + le(20, 2) + le(flags, 2) + le(method, 2) + le(0x5A216354, 4) + le(crc, 4) +
-           le(compressed, 4) + le(size, 4) + le(name.size(), 2) + le(central_extra.size(), 2) + le(0, 2) + le(0, 2) +
-           le(0, 2) + le(external_attributes, 4) + le(offset, 4) + name + central_extra;
+    return "PK\1\2" + le(version_made, 2) + le(20, 2) + le(flags, 2) + le(method, 2) + le(0x5A216354, 4) + le(crc, 4) +
+           le(compressed, 4) + le(size, 4) + le(name.size(), 2) + le(central_extra.size(), 2) + le(comment.size(), 2) +
+           le(disk, 2) + le(0, 2) + le(external_attributes, 4) + le(offset, 4) + name + central_extra + comment;
   }
 };
 
 inline std::string end_record(std::uint64_t entries, std::uint64_t central_bytes, std::uint64_t central_offset) {
   return "PK\5\6" + le(0, 4) + le(entries, 2) + le(entries, 2) + le(central_bytes, 4) + le(central_offset, 4) +
          le(0, 2);
+}
+
+// Info-ZIP's Unicode field: 0x7075 for the name that the record holds as `plain`, 0x6375 for its comment.
+inline std::string unicode_field(std::uint16_t id, const std::string& plain, const std::string& text) {
+  return le(id, 2) + le(5 + text.size(), 2) + "\1" + le(crc32(0, bytes_of(plain)), 4) + text;
 }
 
 // The end of a zip64 archive; the locator points at what it is itself put behind.

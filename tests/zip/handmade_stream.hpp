@@ -24,9 +24,10 @@ class BitWriter {
   std::size_t used_ = 0;
 };
 
-// A final dynamic block that holds "a": literal 'a' and end-of-block of one bit each, and distance codes of the lengths
+// A final dynamic block that holds `count` times "a": literal 'a' and end-of-block of one bit each, and distance codes of the lengths
 // given, each 0, 1 or 2. `precode_18` of 3 instead of 2 leaves the code of the code lengths incomplete.
-inline std::vector<std::byte> block_with_distances(const std::vector<unsigned>& lengths, unsigned precode_18 = 2) {
+inline std::vector<std::byte> block_with_distances(const std::vector<unsigned>& lengths, unsigned precode_18 = 2,
+                                                   unsigned count = 1) {
   BitWriter bits;
   bits.put(1, 1).put(2, 2);
   bits.put(0, 5).put(static_cast<unsigned>(lengths.size()) - 1, 5).put(18 - 4, 4);
@@ -36,14 +37,15 @@ inline std::vector<std::byte> block_with_distances(const std::vector<unsigned>& 
   }
   // Canonical: 0 -> 00, 1 -> 01, 2 -> 10, 18 -> 11 or 110; codes go most significant bit first.
   const auto code = [&](unsigned symbol) { bits.put(symbol == 0 ? 0U : symbol == 1 ? 2U : 1U, 2); };
-  const auto zeros = [&](unsigned count) { bits.put(3, precode_18).put(count - 11, 7); };
+  const auto zeros = [&](unsigned run) { bits.put(3, precode_18).put(run - 11, 7); };
   zeros(97);  // up to 'a'
   code(1);
   zeros(138);
   zeros(20);
   code(1);  // 256
   for (const unsigned length : lengths) code(length);
-  bits.put(0, 1).put(1, 1);  // 'a', end of block
+  for (unsigned i = 0; i < count; ++i) bits.put(0, 1);
+  bits.put(1, 1);  // end of block
   return bits.bytes();
 }
 

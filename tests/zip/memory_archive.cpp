@@ -1,7 +1,6 @@
 #include "zip/memory_archive.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -92,7 +91,13 @@ VerifyReport verify_bytes(std::string_view archive) {
   return verify_archive(file.archive(), pool, {});
 }
 
-std::string problems_of(const VerifyReport& report) { return fmt::format("{}", fmt::join(report.problems, "\n")); }
+std::string problems_of(const VerifyReport& report) {
+  std::string text;
+  for (const Finding& finding : report.findings) {
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", to_string(finding.kind), finding.text);
+  }
+  return text;
+}
 
 std::optional<std::string> inflate_raw(std::string_view deflated) {
   z_stream stream{};

@@ -102,6 +102,7 @@ std::vector<CentralRecord> records_of(const ArchiveFile& file);
 std::string data_of(const ArchiveFile& file, const CentralRecord& record);
 
 VerifyReport verify_bytes(std::string_view archive);
+// A line per finding: "damaged: entry 'a' ...".
 std::string problems_of(const VerifyReport& report);
 
 // Raw inflate by zlib of a whole stream; nullopt where it does not end exactly with the stream's last byte.

@@ -16,8 +16,9 @@ namespace {
 using Catch::Matchers::Contains;
 
 // What a list of names becomes; a repeated folder is left out.
-std::vector<std::string> added(const std::vector<std::string>& names, OnDuplicate on_duplicate = OnDuplicate::rename) {
-  NameSet set(on_duplicate);
+std::vector<std::string> added(const std::vector<std::string>& names, OnDuplicate on_duplicate = OnDuplicate::rename,
+                               bool portable = false) {
+  NameSet set(on_duplicate, portable);
   std::vector<std::string> result;
   for (const auto& name : names) {
     const auto unique = set.add(name);
@@ -27,10 +28,18 @@ std::vector<std::string> added(const std::vector<std::string>& names, OnDuplicat
   return result;
 }
 
+// A name of so many bytes, in components that disks can hold.
+std::string name_of(std::size_t bytes, char letter = 'x') {
+  std::string name;
+  while (bytes - name.size() > 250) name += std::string(199, letter) + '/';
+  return name + std::string(bytes - name.size(), letter);
+}
+
 TEST_CASE("names that may stand in an archive") {
-  const std::string name = GENERATE(as<std::string>(), "a", "a/b/c.txt", "folder/", "...", "a/...", "..a", "a..",
-                                    ".hidden", "x/.y/", " ", "a b", "~", "CON", "ab:c", "1:", "\u00e9", "e\u0301",
-                                    "\u65e5\u672c\u8a9e.txt", "\U0001F600", "\u200f", std::string(65'535, 'x'));
+  const std::string name =
+      GENERATE(as<std::string>(), "a", "a/b/c.txt", "folder/", "...", "a/...", "..a", "a..", ".hidden", "x/.y/", " ",
+               "a b", "~", "CON", "ab:c", "1:", "\u00e9", "e\u0301", "\u65e5\u672c\u8a9e.txt", "\U0001F600", "\u200f",
+               name_of(65'535), std::string(255, 'x'), std::string(255, 'x') + "/");
   CAPTURE(name.substr(0, 50));
   CHECK(name_problem(name) == std::nullopt);
 }
@@ -67,7 +76,10 @@ TEST_CASE("names that may not, and why") {
       {"\xed\xa0\x80", "not UTF-8"},      // a surrogate
       {"\xf4\x90\x80\x80", "not UTF-8"},  // past U+10FFFF
       {"\xe2\x82", "not UTF-8"},          // cut
-      {std::string(65'536, 'x'), "65536 bytes"},
+      {name_of(65'536), "65536 bytes"},
+      {std::string(256, 'x'), "a component of 256 bytes; 255 is the most"},
+      {"a/" + std::string(256, 'x') + "/b", "a component of 256 bytes"},
+      {std::string(254, 'x') + "\u00e9", "a component of 256 bytes"},
   }));
   CAPTURE(name.substr(0, 50));
   const auto problem = name_problem(name);
@@ -77,13 +89,14 @@ TEST_CASE("names that may not, and why") {
 
 TEST_CASE("names that Windows can't create are told") {
   const auto [name, bad] = GENERATE(table<std::string, bool>({
-      {"CON", true},      {"con", true},   {"Con.txt", true},  {"a/NUL/b", true}, {"aux.tar.gz", true},
-      {"PRN/", true},     {"COM1", true},  {"lpt9.log", true}, {"COM0", false},   {"COM10", false},
-      {"CONSOLE", false}, {"xCON", false}, {"con fig", false}, {"a<b", true},     {"a>b", true},
-      {"a:b", true},      {"a\"b", true},  {"a|b", true},      {"a?", true},      {"a*", true},
-      {"a.", true},       {"a ", true},    {"a./b", true},     {"a /b", true},    {"a/b.", true},
-      {"folder./", true}, {" a", false},   {".a", false},      {"a.b", false},    {"a/b", false},
-      {"\u00e9", false},
+      {"CON", true},        {"con", true},      {"Con.txt", true},   {"a/NUL/b", true},   {"aux.tar.gz", true},
+      {"PRN/", true},       {"COM1", true},     {"lpt9.log", true},  {"COM0", false},     {"COM10", false},
+      {"CONSOLE", false},   {"xCON", false},    {"con fig", false},  {"a<b", true},       {"a>b", true},
+      {"a:b", true},        {"a\"b", true},     {"a|b", true},       {"a?", true},        {"a*", true},
+      {"a.", true},         {"a ", true},       {"a./b", true},      {"a /b", true},      {"a/b.", true},
+      {"folder./", true},   {" a", false},      {".a", false},       {"a.b", false},      {"a/b", false},
+      {"\u00e9", false},    {"aux .txt", true}, {"nul  ", true},     {"COM\u00b9", true}, {"lpt\u00b3.txt", true},
+      {"COM\u2074", false}, {"CONIN$", true},   {"conout$.x", true}, {"CONIN", false},    {"com", false},
   }));
   CAPTURE(name);
   CHECK(windows_problem(name).has_value() == bad);
@@ -102,6 +115,15 @@ TEST_CASE("a portable name is one that Windows can create, and the same where it
       {"end ", "end_"},
       {"d./f /", "d_/f_/"},
       {"\u65e5?", "\u65e5_"},
+      {"Q: what.txt", "Q_ what.txt"},
+      {"c:/x", "c_/x"},
+      {"AC\\DC.txt", "AC_DC.txt"},
+      {"a\nb\x7f", "a_b_"},
+      {"aux .txt", "aux _.txt"},
+      {"COM\u00b9", "COM\u00b9_"},
+      {"CONIN$.log", "CONIN$_.log"},
+      {"aux." + std::string(251, 'x'), "aux_." + std::string(250, 'x')},
+      {"aux." + std::string(249, 'x') + "\u00e9", "aux_." + std::string(249, 'x')},
   }));
   CAPTURE(name);
   CHECK(portable_name(name) == portable);
@@ -110,13 +132,61 @@ TEST_CASE("a portable name is one that Windows can create, and the same where it
 }
 
 TEST_CASE("a portable name keeps to the rules for names, whatever it was") {
-  for (const std::string name :
-       {"a..", "...", "a. .", "x/....", "CON.", "con .", "??", "a/ /b", "NUL:", "aux./aux /"}) {
+  for (const std::string name : {"a..", "...", "a. .", "x/....", "CON.", "con .", "??", "a/ /b", "NUL:", "aux./aux /",
+                                 "C:", "\\\\server\\share", "\x1b[2J", "con\x01", "nul .", "aux..", "com\u00b2 .x"}) {
     CAPTURE(name);
     const std::string portable = portable_name(name);
     CHECK(windows_problem(portable) == std::nullopt);
     CHECK(name_problem(portable) == std::nullopt);
   }
+}
+
+TEST_CASE("making a name portable mends no name that may not stand in an archive for another reason") {
+  for (const std::string name : {"", "/", "/a", "a//b", "..", "a/../b", "./a", "caf\xe9"}) {
+    CAPTURE(name);
+    CHECK(name_problem(portable_name(name)) == name_problem(name));
+  }
+  CHECK(name_problem(portable_name("aux." + std::string(252, 'x'))));
+}
+
+TEST_CASE("what becomes one name by being made portable is told apart, folders with all that is in them") {
+  const auto portable = [](const std::vector<std::string>& names) { return added(names, OnDuplicate::rename, true); };
+  using Names = std::vector<std::string>;
+  CHECK(portable({"a*/", "a*/x", "a?/", "a?/x", "a?/sub/", "a?/sub/y"}) ==
+        Names{"a_/", "a_/x", "a_ (1)/", "a_ (1)/x", "a_ (1)/sub/", "a_ (1)/sub/y"});
+  // Also where their files come by turns, and without entries of their own.
+  CHECK(portable({"a?/x", "a*/x", "a?/y", "a*/y", "a_/x", "a?/"}) ==
+        Names{"a_/x", "a_ (1)/x", "a_/y", "a_ (1)/y", "a_ (2)/x", "a_/"});
+  CHECK(portable({"d?/e?/x", "d?/e*/x", "d*/e?/x"}) == Names{"d_/e_/x", "d_/e_ (1)/x", "d_ (1)/e_/x"});
+  CHECK(portable({"what?", "what*"}) == Names{"what_", "what_ (1)"});
+  CHECK(portable({"a?", "a*/", "a*/x"}) == Names{"a_", "a_ (1)/", "a_ (1)/x"});
+  CHECK(portable({"a*/x", "a?"}) == Names{"a_/x", "a_ (1)"});
+  NameSet failing(OnDuplicate::fail, true);
+  failing.add("a*/");
+  CHECK_THROWS_AS(failing.add("a?/"), Error);
+}
+
+TEST_CASE("no component is over 255 bytes because of its suffix: its stem is cut between characters") {
+  const auto second = [](const std::string& name) { return added({name, name}).back(); };
+  CHECK(second(std::string(251, 'x') + ".jpg") == std::string(247, 'x') + " (1).jpg");
+  CHECK(second(std::string(247, 'x') + ".jpg") == std::string(247, 'x') + " (1).jpg");
+  CHECK(second("d/" + std::string(255, 'x')) == "d/" + std::string(251, 'x') + " (1)");
+  CHECK(second("a." + std::string(253, 'x')) == "a." + std::string(249, 'x') + " (1)");
+  CHECK(second("." + std::string(254, 'x')) == "." + std::string(250, 'x') + " (1)");
+  const std::string umlauts = [] {
+    std::string text;
+    while (text.size() < 250) text += "\u00e9";
+    return text;
+  }();
+  CHECK(second(umlauts + "x.jpg") == umlauts.substr(0, 246) + " (1).jpg");
+  CHECK(second(umlauts + ".jpg") == umlauts.substr(0, 246) + " (1).jpg");
+  const std::string folder(255, 'f');
+  CHECK(added({folder + "/a", std::string(255, 'F') + "/a"}).back() == std::string(251, 'F') + " (1)/a");
+  // Ones that are cut to the same are told apart as well.
+  const std::string a = std::string(250, 'x') + "a.jpg";
+  const std::string b = std::string(250, 'x') + "b.jpg";
+  CHECK(added({a, a, b, b}) ==
+        std::vector<std::string>{a, std::string(247, 'x') + " (1).jpg", b, std::string(247, 'x') + " (2).jpg"});
 }
 
 TEST_CASE("a later file of a name that is there becomes 'name (1).ext'") {
@@ -204,11 +274,11 @@ TEST_CASE("a name that would be too long with its suffix, or that of a folder ab
     }
     return ErrorKind::internal;
   };
-  const std::string longest(65'535, 'x');
+  const std::string longest = name_of(65'535);
   CHECK(kind_of({longest, longest}) == ErrorKind::source_name);
-  CHECK(kind_of({longest.substr(1) + '/', std::string(65'534, 'X') + '/'}) == ErrorKind::source_name);
-  CHECK(kind_of({"a/", "A/" + longest.substr(2)}) == ErrorKind::source_name);
-  const std::string fitting = longest.substr(4);
+  CHECK(kind_of({name_of(65'534) + '/', name_of(65'534, 'X') + '/'}) == ErrorKind::source_name);
+  CHECK(kind_of({"a/", "A/" + name_of(65'533)}) == ErrorKind::source_name);
+  const std::string fitting = name_of(65'531);
   CHECK(added({fitting, fitting}).back() == fitting + " (1)");
 }
 
