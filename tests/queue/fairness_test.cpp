@@ -223,6 +223,9 @@ TEST_CASE("a claim walks an index, and costs the same however many rows are done
 TEST_CASE("a claim does not become slower with what was done while an old transaction stays open") {
   Bench bench;
   fill(bench, {.done = 0, .pending = 2000, .lanes = 200});
+  // Statistics that are taken in the middle of a round say that nothing is pending, and any index then looks as good as
+  // the right one until the next ones (sql/README.md): this test is about what is stepped over with the right one.
+  bench.db.sql("ALTER TABLE zipmodule.job SET (autovacuum_enabled = false)");
   Session old(bench.db);
   old.sql("BEGIN ISOLATION LEVEL REPEATABLE READ");
   old.sql("SELECT count(*) FROM zipmodule.job");
