@@ -487,7 +487,8 @@ TEMPLATE_TEST_CASE("a target whose folder is not there is an error, and is not m
                    S3Place) {
   const TestType place;
   const auto target = place.target_of_nothing();
-  fails(*target, Archive("content"), {ErrorKind::target_unreachable, ErrorKind::target_unwritable});
+  fails(*target, Archive("content"),
+        {ErrorKind::target_unreachable, ErrorKind::target_unwritable, ErrorKind::target_refused});
   CHECK(error_of([&] { target->read_marker({}); }));
   CHECK(place.nothing_was_made());
 }
