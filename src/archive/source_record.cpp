@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -82,7 +83,9 @@ Error damaged(const std::string& path) { return {ErrorKind::corrupt, fmt::format
 }  // namespace
 
 void write_source_record(const std::string& path, const RecordedBuild& build, const Plan& plan) {
-  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+  // An older one, or whatever else lies there, is not written into: a reader may have it open, and a FIFO would wait.
+  ::unlink(path.c_str());
+  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
   if (!fd) throw store_error(errno, "create " + path);
   const std::string mounts = text_of(plan.mounts());
   std::vector<std::byte> block = encode_header(build, mounts.size());
