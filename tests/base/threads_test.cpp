@@ -1,6 +1,6 @@
 #include "base/threads.hpp"
 
-#include <sys/resource.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -21,15 +21,14 @@
 namespace zipmodule {
 namespace {
 
-// Where a thread's stack finds no room it can't be started either, whoever the user is.
-constexpr rlim_t k_stack_bytes = rlim_t{1} << 46U;
+// All that a process can address: where a thread's stack finds no room it can't be started, whoever the user is. A limit
+// of memory would do as well, but sanitizers need all of theirs.
+constexpr std::size_t k_stack_bytes = std::size_t{1} << 47U;
 
 // Calls `body` in a child that can start no thread; returns the child's exit code.
 template <class Body>
 int without_threads(Body body) {
   return test::in_child([&] {
-    const rlimit none{rlim_t{1} << 30U, rlim_t{1} << 30U};
-    ::setrlimit(RLIMIT_AS, &none);
     pthread_attr_t huge;
     pthread_attr_init(&huge);
     pthread_attr_setstacksize(&huge, k_stack_bytes);
