@@ -87,8 +87,8 @@ bool known_method(std::uint16_t method) noexcept {
          method == static_cast<std::uint16_t>(zip::Method::deflated);
 }
 
-// A file that was written once more in the second in which the base was made, after it was read, has the base's time and other
-// content. Network file systems have clocks of their own.
+// A file that was written once more in the second in which the base was made, after it was read, has the base's time
+// and other content. Network file systems have clocks of their own.
 std::int64_t recognised_before(const struct stat& base) noexcept {
   constexpr std::int64_t k_second = 1'000'000'000;
   constexpr std::int64_t k_apart_seconds = 2;

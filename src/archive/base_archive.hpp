@@ -27,24 +27,24 @@ std::optional<VerifyReuse> parse_verify_reuse(std::string_view text) noexcept;
 
 // The content of a plan, where unchanged entries are taken from the base. With a record of its sources, an entry is
 // unchanged when its source's version is the recorded one, whatever its name was; without, when name, size and
-// modification time (to the second, as archives hold it) are the same. An entry is not taken where its name occurs twice
-// in a base without a record, nor where its time is before 1970, which archives don't hold.
+// modification time (to the second, as archives hold it) are the same. An entry is not taken where its name occurs
+// twice in a base without a record, nor where its time is before 1970, which archives don't hold.
 //
-// The base is untrusted: its structure is checked when it is opened, the local header of every entry before it is copied,
-// data as VerifyReuse says. Entries that another program wrote are always decoded, and are not taken where Windows could
-// not read them. Takes 64 bytes an entry of the base. Must not outlive plan and content. raw() is for one thread, open() for
-// many.
+// The base is untrusted: its structure is checked when it is opened, the local header of every entry before it is
+// copied, data as VerifyReuse says. Entries that another program wrote are always decoded, and are not taken where
+// Windows could not read them. Takes 64 bytes an entry of the base. Must not outlive plan and content. raw() is for one
+// thread, open() for many.
 class BaseArchive final : public zip::Content {
  public:
-  // Throws Error{io, open_files} where it can't be opened, Error{corrupt} where it can't be read, its structure is broken or
-  // the record is of another archive.
+  // Throws Error{io, open_files} where it can't be opened, Error{corrupt} where it can't be read, its structure is
+  // broken or the record is of another archive.
   BaseArchive(const std::string& path, std::optional<SourceRecord> record, Plan& plan, zip::Content& content,
               VerifyReuse verify);
 
   std::unique_ptr<zip::EntryReader> open(std::size_t index) override { return content_.open(index); }
   Fetchers* fetchers(std::size_t index) override { return content_.fetchers(index); }
-  // Throws Error{corrupt} where the base contradicts itself or can't be read; so do the reader and the check that it hands
-  // out.
+  // Throws Error{corrupt} where the base contradicts itself or can't be read; so do the reader and the check that it
+  // hands out.
   std::optional<zip::RawData> raw(std::size_t index) override;
 
   // Whether the base holds exactly the plan's entries, in its order, all of them unchanged. Only known with a record.
@@ -86,8 +86,8 @@ class BaseArchive final : public zip::Content {
   bool same_as_planned(const zip::CentralRecord& record, std::uint64_t number);
   const Known* find(std::size_t index);
   bool matches(const Known& known, std::size_t index, const std::optional<storage::Version>& version);
-  // Whose local header it is: the one that the writer would make for this entry at that place, the same made longer so that
-  // the data is aligned, or any other that agrees with the central directory.
+  // Whose local header it is: the one that the writer would make for this entry at that place, the same made longer so
+  // that the data is aligned, or any other that agrees with the central directory.
   enum class Header { ours, ours_aligned, other };
   struct Place {
     std::uint64_t data = 0;  // where the entry's data begins

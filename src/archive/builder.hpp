@@ -75,10 +75,10 @@ class Builder {
       : store_(store), roots_(roots), options_(std::move(options)), resources_(resources) {}
 
   // Plans and builds. A source that changes meanwhile is planned and built again, at most twice, before it is an error.
-  // Where nothing changed since request.older, or the same bytes came out, that is returned and keeps its time; with VerifyReuse::always it is read
-  // and every entry decoded before. An older build that turns out to
-  // be damaged is not used, with a warning. Throws what make_plan, write_archive, verify_against_plan and the store throw;
-  // nothing is left in the store then.
+  // Where nothing changed since request.older, or the same bytes came out, that is returned and keeps its time; with
+  // VerifyReuse::always it is read and every entry decoded before. An older build that turns out to be damaged is not
+  // used, with a warning. Throws what make_plan, write_archive, verify_against_plan and the store throw; nothing is
+  // left in the store then.
   FinishedBuild build(const BuildRequest& request, const std::stop_token& stop, BuildProgress& progress,
                       BuildMeasurements& measured) const;
 

@@ -223,7 +223,8 @@ class Planner {
   std::vector<MountPoint> mounted_before_;                          // that have not been looked at
   std::deque<Awaited> awaited_;
   std::uint64_t listed_ = 0;  // elements of the list
-  // What is missing where that is an error. All of the list is looked at before it is thrown: it names more than the first.
+  // What is missing where that is an error. All of the list is looked at before it is thrown: it names more than the
+  // first.
   std::optional<Error> first_missing_;
   std::string likeness_;  // the hint for the first of them that has one
   std::vector<std::string> missing_named_;

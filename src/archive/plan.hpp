@@ -42,7 +42,8 @@ struct PlanOptions {
   bool recorded = false;      // which sources are settled will be asked
   bool skip_missing = false;  // missing sources are left out and listed in an entry of their own
   std::string host;           // for messages
-  // Where other file systems were mounted when the archive was built last: what was there is away where it is empty now.
+  // Where other file systems were mounted when the archive was built last: what was there is away where it is empty
+  // now.
   std::vector<MountPoint> mounted_before{};
   // A file that is never an entry (Version::file): the archive itself, when it lies in the folder it is made of.
   std::optional<std::uint64_t> excluded;
@@ -73,8 +74,8 @@ class Plan final : public zip::EntryList, public zip::Content {
   std::optional<storage::Version> version(std::size_t index) const;
   // Whether that version may be recorded: once the source was opened, or noted as settled.
   bool settled(std::size_t index) const noexcept { return entries_[index].settled; }
-  // For an entry that is taken from an older archive, as its source has the recorded version. By one thread at a time, not
-  // while the source is opened.
+  // For an entry that is taken from an older archive, as its source has the recorded version. By one thread at a time,
+  // not while the source is opened.
   void note_settled(std::size_t index) noexcept { entries_[index].settled = true; }
 
   // "root:path" of an entry; for the list of missing files its own name.
@@ -106,8 +107,8 @@ class Plan final : public zip::EntryList, public zip::Content {
     bool listed_settled : 1 = false;  // FileStatus::settled
     bool settled = false;             // written by the thread that opens the source
   };
-  // Where sources come from: the path below the root is `prefix`, and behind it the name without its first `drop_bytes`.
-  // Entries that come from one folder share it.
+  // Where sources come from: the path below the root is `prefix`, and behind it the name without its first
+  // `drop_bytes`. Entries that come from one folder share it.
   struct Origin {
     std::uint64_t prefix_at = 0;  // in text_
     std::uint32_t prefix_bytes = 0;
@@ -137,12 +138,12 @@ class Plan final : public zip::EntryList, public zip::Content {
   SourceReadAhead read_ahead_{[this](std::size_t index) { return open_ahead(index); }};
 };
 
-// Throws Error{config} for a root this host doesn't have, Error{root_away}, Error{source_...}, Error{name_conflict}, Error{limit} with the
-// figure and the key to change, Error{empty}, Error{stopped}. `roots` must outlive the plan.
+// Throws Error{config} for a root this host doesn't have, Error{root_away}, Error{source_...}, Error{name_conflict},
+// Error{limit} with the figure and the key to change, Error{empty}, Error{stopped}. `roots` must outlive the plan.
 std::unique_ptr<Plan> make_plan(const std::vector<Listed>& list, const Roots& roots, const PlanOptions& options,
                                 const std::stop_token& stop);
-// The same of a publish's list, element by element: the list as values would take more memory than the plan. Throws also
-// Error{payload} (see file_list.hpp).
+// The same of a publish's list, element by element: the list as values would take more memory than the plan. Throws
+// also Error{payload} (see file_list.hpp).
 std::unique_ptr<Plan> make_plan(std::string_view files_json, const Roots& roots, const PlanOptions& options,
                                 const std::stop_token& stop);
 

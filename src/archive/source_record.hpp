@@ -1,6 +1,6 @@
-// What is remembered of a build's sources, so that the next build of the same archive knows which of them are unchanged.
-// It lies beside the build, builds/ab/<id>.sources, and not in the archive, which stays the same whenever and wherever it
-// is made. Losing it costs time, never correctness.
+// What is remembered of a build's sources, so that the next build of the same archive knows which of them are
+// unchanged. It lies beside the build, builds/ab/<id>.sources, and not in the archive, which stays the same whenever
+// and wherever it is made. Losing it costs time, never correctness.
 //
 //   header   "zmsrc\0\0\2", level (8 bit), aligned (8 bit), 0 (16 bit), bytes of the mount points (32 bit), entries, size of
 //            the archive (64 bit each), fingerprint of the archive (32 bytes)
@@ -35,15 +35,15 @@ struct RecordedBuild {
   bool operator==(const RecordedBuild&) const = default;
 };
 
-// Writes the record of a build of `plan` to `path`. Versions that are not settled are left out: their files could be changed
-// again without another version. Throws the store's errors.
+// Writes the record of a build of `plan` to `path`. Versions that are not settled are left out: their files could be
+// changed again without another version. Throws the store's errors.
 void write_source_record(const std::string& path, const RecordedBuild& build, const Plan& plan);
 
 // An open record whose CRC was right. Not thread-safe.
 class SourceRecord {
  public:
-  // nullopt where there is none, or one of another version of this program. Throws Error{corrupt} for one that is cut or
-  // damaged, Error{io}.
+  // nullopt where there is none, or one of another version of this program. Throws Error{corrupt} for one that is cut
+  // or damaged, Error{io}.
   static std::optional<SourceRecord> open(const std::string& path);
 
   const RecordedBuild& build() const noexcept { return build_; }

@@ -49,7 +49,8 @@ Listed to_listed(const std::string& given) {
   return parse_source(fmt::format("{}:{}", k_root, absolute.substr(1)));
 }
 
-// Where the output goes: of a symlink, what it leads to, there or not. Throws Error{usage} where that is no regular file.
+// Where the output goes: of a symlink, what it leads to, there or not. Throws Error{usage} where that is no regular
+// file.
 fs::path output_path(const std::string& given) {
   struct stat s {};
   if (::stat(given.c_str(), &s) == 0 && !S_ISREG(s.st_mode)) {

@@ -37,10 +37,10 @@ struct StandaloneResult {
   std::uint64_t warned = 0;
 };
 
-// Writes a hidden file beside the output and renames it when it is whole and verified; an existing output is replaced then, and
-// left alone on any error. Of a symlink, what it leads to is the output. What killed ones left in its folder is removed first.
-// The output's mtime is when this began, so that a base never passes for newer than what was written since. Throws
-// Error{usage} where the output is no regular file, and what make_plan and write_archive throw.
+// Writes a hidden file beside the output and renames it when it is whole and verified; an existing output is replaced
+// then, and left alone on any error. Of a symlink, what it leads to is the output. What killed ones left in its folder
+// is removed first. The output's mtime is when this began, so that a base never passes for newer than what was written
+// since. Throws Error{usage} where the output is no regular file, and what make_plan and write_archive throw.
 StandaloneResult write_standalone(const StandaloneRequest& request, const zip::Resources& resources,
                                   const std::stop_token& stop, BuildProgress& progress);
 

@@ -44,10 +44,10 @@ class TemporaryBuild {
   int fd() const noexcept { return part_.fd(); }
   const std::string& path() const noexcept { return part_.path(); }  // absolute
 
-  // Syncs the file, renames it to its final name and syncs that folder: from then on it survives a crash. Where that fails,
-  // nothing of it is left. Throws Error{disk_full, store_unwritable, io}.
-  // `record` writes what is remembered of the build's sources to the path it is given, which belongs to the build. The file's
-  // time lies in a later second than `newer_than_ns`: web servers make validators of size and second.
+  // Syncs the file, renames it to its final name and syncs that folder: from then on it survives a crash. Where that
+  // fails, nothing of it is left. Throws Error{disk_full, store_unwritable, io}. `record` writes what is remembered of
+  // the build's sources to the path it is given, which belongs to the build. The file's time lies in a later second
+  // than `newer_than_ns`: web servers make validators of size and second.
   StoredFile publish(const std::function<void(const std::string& path)>& record = {},
                      std::optional<std::int64_t> newer_than_ns = std::nullopt);
 
@@ -59,8 +59,8 @@ class TemporaryBuild {
   tree::Part part_;
 };
 
-// Space promised to a build, so that builds at the same time don't count on the same bytes. What the build has written of
-// it by now is not free any more, and no longer counted as promised.
+// Space promised to a build, so that builds at the same time don't count on the same bytes. What the build has written
+// of it by now is not free any more, and no longer counted as promised.
 class SpaceReservation {
  public:
   SpaceReservation(std::atomic<std::uint64_t>& reserved, std::uint64_t bytes) : reserved_(&reserved), bytes_(bytes) {
@@ -100,8 +100,8 @@ class Store {
   std::optional<FileLock> try_lock() const;
   std::filesystem::path lock_path() const { return root() / ".zipmodule.lock"; }
 
-  // Promises `bytes`, which must be no less than the temporary file will grow to. Throws Error{disk_reserve} with the figures
-  // where that would leave less than min_free_bytes.
+  // Promises `bytes`, which must be no less than the temporary file will grow to. Throws Error{disk_reserve} with the
+  // figures where that would leave less than min_free_bytes.
   SpaceReservation reserve(std::uint64_t bytes) const;
 
   TemporaryBuild create_temporary() const;

@@ -1,5 +1,5 @@
-// Where an archive lies below a store or a target. Every path follows from an id or from the names that publish let in; no text
-// from elsewhere becomes a path.
+// Where an archive lies below a store or a target. Every path follows from an id or from the names that publish let in;
+// no text from elsewhere becomes a path.
 #pragma once
 
 #include <string>

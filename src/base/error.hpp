@@ -87,7 +87,8 @@ std::string errno_text(int error_number);
 std::optional<Error> descriptors_error(int error_number, const std::string& doing);
 
 // The Error for a failed write to the store: ENOSPC, EDQUOT -> disk_full; EROFS, EACCES, EPERM -> store_unwritable;
-// EMFILE, ENFILE -> open_files; all else io, EFBIG with a hint at the limit of file sizes. `doing` reads like "write /srv/archives/tmp/x".
+// EMFILE, ENFILE -> open_files; all else io, EFBIG with a hint at the limit of file sizes. `doing` reads like "write
+// /srv/archives/tmp/x".
 Error store_error(int error_number, const std::string& doing);
 
 }  // namespace zipmodule

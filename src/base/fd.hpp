@@ -43,18 +43,19 @@ ssize_t pread_full(int fd, std::span<std::byte> buffer, std::uint64_t offset) no
 // Writes all of `data` at `offset`, over short writes and EINTR. Returns false with errno set.
 bool pwrite_full(int fd, std::span<const std::byte> data, std::uint64_t offset) noexcept;
 
-// Raises this process's limit of open files as far as it may (RLIMIT_NOFILE, from the soft to the hard one). Nothing here
-// calls select(), which is what the low soft limit is for.
+// Raises this process's limit of open files as far as it may (RLIMIT_NOFILE, from the soft to the hard one). Nothing
+// here calls select(), which is what the low soft limit is for.
 void raise_descriptor_limit() noexcept;
 
 // Opens a directory for *at() calls and fsync. Throws Error{io or store_unwritable} naming `path`.
 Fd open_directory(const std::string& path);
 
-// Closes it: network file systems and quotas report then that what was written has no room. Throws the store_error for `path`.
+// Closes it: network file systems and quotas report then that what was written has no room. Throws the store_error for
+// `path`.
 void close_or_throw(Fd fd, const std::string& path);
 
-// Opens each of the descriptors 0 to 2 that is closed on /dev/null. Or the next file to be opened would be one of them, and get
-// what is printed. To be called before anything is opened.
+// Opens each of the descriptors 0 to 2 that is closed on /dev/null. Or the next file to be opened would be one of them,
+// and get what is printed. To be called before anything is opened.
 void open_standard_descriptors() noexcept;
 
 // fsync by descriptor; throws the store_error for `path`.

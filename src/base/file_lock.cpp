@@ -27,7 +27,8 @@ Error open_error(const std::filesystem::path& path, int error) {
           "this user may write"};
 }
 
-// The process that holds a lock of this file, as the kernel lists them: "1: FLOCK  ADVISORY  WRITE 123 08:01:456 0 EOF".
+// The process that holds a lock of this file, as the kernel lists them: "1: FLOCK  ADVISORY  WRITE 123 08:01:456 0
+// EOF".
 std::optional<long> locking_process(const struct stat& s) {
   const std::string file = fmt::format("{:02x}:{:02x}:{}", major(s.st_dev), minor(s.st_dev), s.st_ino);
   std::ifstream locks("/proc/locks");

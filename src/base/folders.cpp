@@ -14,7 +14,8 @@
 namespace zipmodule {
 namespace {
 
-// Most syncs at once; the threads only wait. One by one, 32 folders took 170 ms on a busy disk (ext4 without a journal).
+// Most syncs at once; the threads only wait. One by one, 32 folders took 170 ms on a busy disk (ext4 without a
+// journal).
 constexpr std::size_t k_at_once = 16;
 
 // Hands the folders to the threads, and collects what failed.

@@ -19,8 +19,7 @@ constexpr auto k_advice = std::to_array<Advice>({
     {ErrorKind::database, "The database was not reachable. Nothing is wrong with the job; it is tried again."},
     {ErrorKind::root_away,
      "A content root, or a disk below it, is not there: mount it (`zipmodule check`). Nothing is wrong with the job; "
-     "it "
-     "is tried every minute."},
+     "it is tried every minute."},
     {ErrorKind::source_missing,
      "Put the file back, or publish the archive without it, or with --option on_missing=skip to leave out what is "
      "gone."},
@@ -34,8 +33,7 @@ constexpr auto k_advice = std::to_array<Advice>({
      "without it."},
     {ErrorKind::source_outside,
      "A symlink or a redirect leads out of the content root. Put the file itself there, or name its folder as a root "
-     "of "
-     "its own; a redirect may be allowed by the root's 'redirects'."},
+     "of its own; a redirect may be allowed by the root's 'redirects'."},
     {ErrorKind::source_changed, "It was written to while it was read. Publish again when whatever writes it is done."},
     {ErrorKind::source_unreachable,
      "The host that has the content did not answer: look whether it is up (`zipmodule check`). Nothing is wrong with "

@@ -95,8 +95,8 @@ bool belongs_to(std::string_view word, std::string_view name, const std::vector<
   return false;
 }
 
-// The arguments, last first, as CLI11 takes them. To an option that may stand alone, CLI11 gives no word behind a blank,
-// so what can only be its word is joined to it.
+// The arguments, last first, as CLI11 takes them. To an option that may stand alone, CLI11 gives no word behind a
+// blank, so what can only be its word is joined to it.
 std::vector<std::string> arguments_of(int argc, char** argv, const std::vector<Verb>& verbs) {
   std::vector<std::string> arguments;
   for (int i = argc - 1; i > 0; --i) {

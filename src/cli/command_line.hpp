@@ -1,5 +1,5 @@
-// Verbs and options as plain data. command_line.cpp gives them to CLI11 and is the only file that includes it: its header
-// takes seconds to compile.
+// Verbs and options as plain data. command_line.cpp gives them to CLI11 and is the only file that includes it: its
+// header takes seconds to compile.
 #pragma once
 
 #include <functional>

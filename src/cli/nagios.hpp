@@ -11,8 +11,8 @@ namespace zipmodule::cli {
 
 enum class NagiosState { ok = 0, warning = 1, critical = 2, unknown = 3 };
 
-// [@][start:][end]: an alert is what lies outside of start..end, both included, or with @ inside. start is 0 where it is left
-// out, ~ is minus infinity; end is infinity where it is left out behind a colon.
+// [@][start:][end]: an alert is what lies outside of start..end, both included, or with @ inside. start is 0 where it
+// is left out, ~ is minus infinity; end is infinity where it is left out behind a colon.
 struct NagiosRange {
   double start = 0;
   double end = std::numeric_limits<double>::infinity();
@@ -40,12 +40,13 @@ struct NagiosAnswer {
   std::string line;  // without newline
 };
 
-// The judgement. Throws Error{usage} for limits that can't be read, and for a warning that could only come together with
-// CRITICAL.
+// The judgement. Throws Error{usage} for limits that can't be read, and for a warning that could only come together
+// with CRITICAL.
 NagiosAnswer nagios_answer(const queue::Gauges& gauges, const NagiosLimits& limits);
 
 // Asks the database, prints the line, returns the exit code. Never throws, and never takes longer than a plugin may: a
-// database that can't be reached is CRITICAL, all other trouble UNKNOWN, wrong limits and a host that never ran included.
+// database that can't be reached is CRITICAL, all other trouble UNKNOWN, wrong limits and a host that never ran
+// included.
 int nagios(const Globals& globals, const NagiosLimits& limits);
 
 }  // namespace zipmodule::cli

@@ -46,7 +46,8 @@ Json to_json(const archive::StandaloneResult& result, const std::string& output,
               {"warnings", result.warnings}};
 }
 
-// Names that are not what their sources are called, or trouble Windows: how many, and the first; with -v all that are kept.
+// Names that are not what their sources are called, or trouble Windows: how many, and the first; with -v all that are
+// kept.
 void report_names(const archive::StandaloneResult& result) {
   for (const std::string& warning : result.warnings) log::info("{}", warning);
   if (result.warned == 0) return;

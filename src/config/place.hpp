@@ -69,8 +69,8 @@ std::string to_string(const Place& place);
 // The same with the server of a bucket: two places with the same address are one.
 std::string address_of(const Place& place);
 
-// Reads user, host, port and folder of sftp://user@host[:port]/path. Returns what is wrong with the URL, without quoting it:
-// who writes a password into it must not find that in a log. Empty: nothing.
+// Reads user, host, port and folder of sftp://user@host[:port]/path. Returns what is wrong with the URL, without
+// quoting it: who writes a password into it must not find that in a log. Empty: nothing.
 std::string parse_sftp_url(std::string_view url, SftpPlace& to);
 // The same of https://host[:port][/path].
 std::string parse_https_url(std::string_view url, HttpsPlace& to);

@@ -8,8 +8,8 @@
 
 namespace zipmodule::config {
 
-// An entry of content.roots: a path, a URL, or a mapping with either, how to talk to that host, and a marker. nullopt after
-// reporting what is wrong with it.
+// An entry of content.roots: a path, a URL, or a mapping with either, how to talk to that host, and a marker. nullopt
+// after reporting what is wrong with it.
 std::optional<Place> read_place(Section& roots, const Section::Entry& entry, std::string& marker);
 
 // An entry of archives.deliver, likewise; nothing can be written over https.

@@ -66,18 +66,19 @@ class Subscription {
 #endif
 };
 
-// Connects at the first use. Not thread-safe. After any error the connection is dropped and the next use makes a new one:
-// libpqxx 6 would otherwise reconnect by itself in the middle of things.
+// Connects at the first use. Not thread-safe. After any error the connection is dropped and the next use makes a new
+// one: libpqxx 6 would otherwise reconnect by itself in the middle of things.
 //
 // A session's settings and limits are given as start options, which costs nothing. Where a connection pool refuses or
-// ignores these (pgbouncer does one or the other), every transaction sets them for itself: one round trip more for each.
+// ignores these (pgbouncer does one or the other), every transaction sets them for itself: one round trip more for
+// each.
 class Connection {
  public:
   explicit Connection(ConnectionOptions options) : options_(std::move(options)) {}
 
-  // Calls work(pqxx::work&) in a read committed transaction, commits it and returns what work returned. Throws Error, see
-  // database_error.hpp; after Error{database} it is unknown whether the transaction was committed. A session that was
-  // cut while nobody used it (a restarted server, a failover, a firewall) is replaced without a word.
+  // Calls work(pqxx::work&) in a read committed transaction, commits it and returns what work returned. Throws Error,
+  // see database_error.hpp; after Error{database} it is unknown whether the transaction was committed. A session that
+  // was cut while nobody used it (a restarted server, a failover, a firewall) is replaced without a word.
   template <class Work>
   auto transact(Work&& work) {
     try {

@@ -71,15 +71,15 @@ class Deliveries {
   // Any builds that were delivered there.
   std::vector<std::string> delivered(const std::string& target, std::size_t most);
 
-  // Where the targets are others than those that were seen last: notes deliveries of up to `most` older builds, and returns
-  // whether there are more. To be called until there are none.
+  // Where the targets are others than those that were seen last: notes deliveries of up to `most` older builds, and
+  // returns whether there are more. To be called until there are none.
   bool add_backlog(std::size_t most);
 
   // Nullopt where the build is no longer its job's current one; else the mark for DeliveryAttempt::disputed.
   std::optional<int> wanted(const Delivery& delivery);
-  // Records it. A delivery that is done and no longer wanted is superseded: the newer build is due there again, as its public
-  // name may have been taken from it. So is one whose own name may have been taken since wanted() was asked: it is due again
-  // itself. Returns what became of it.
+  // Records it. A delivery that is done and no longer wanted is superseded: the newer build is due there again, as its
+  // public name may have been taken from it. So is one whose own name may have been taken since wanted() was asked: it
+  // is due again itself. Returns what became of it.
   DeliveryOutcome end(std::int64_t run_id, const DeliveryAttempt& attempt);
 
  private:

@@ -11,13 +11,13 @@
 
 namespace zipmodule::queue {
 
-// A thread with a connection of its own that LISTENs. After it has connected, and again after every loss, it proves by a
-// notification to itself that notifications arrive: through a connection pool in transaction mode they don't, and a run
-// has to look by itself then.
+// A thread with a connection of its own that LISTENs. After it has connected, and again after every loss, it proves by
+// a notification to itself that notifications arrive: through a connection pool in transaction mode they don't, and a
+// run has to look by itself then.
 class Listener {
  public:
-  // `wake` is called on the listener's thread: for notifications, and when is_listening() changes. It must not throw. Where no
-  // thread can be started it never listens.
+  // `wake` is called on the listener's thread: for notifications, and when is_listening() changes. It must not throw.
+  // Where no thread can be started it never listens.
   Listener(ConnectionOptions connection, std::function<void()> wake);
   // Ends the thread, also while it connects, within connect_timeout.
   ~Listener();

@@ -53,12 +53,13 @@ class Upkeep {
   explicit Upkeep(ConnectionOptions options, std::chrono::milliseconds patience = std::chrono::milliseconds(0));
   ~Upkeep();
 
-  // Notes in the database that its tables are pruned now; false, and nothing noted, where a run of any host did so within
-  // `interval`.
+  // Notes in the database that its tables are pruned now; false, and nothing noted, where a run of any host did so
+  // within `interval`.
   bool begin(std::chrono::seconds interval);
 
-  // Removes attempts, those of deliveries, or runs, that ended longer ago than `keep`, oldest first, at most `batch` rows to a transaction of its
-  // own. Before each of them `go_on` is asked. Returns how many went. The newest run of each instance stays.
+  // Removes attempts, those of deliveries, or runs, that ended longer ago than `keep`, oldest first, at most `batch`
+  // rows to a transaction of its own. Before each of them `go_on` is asked. Returns how many went. The newest run of
+  // each instance stays.
   std::uint64_t prune_telemetry(std::chrono::seconds keep, std::size_t batch, const std::function<bool()>& go_on);
   std::uint64_t prune_deliveries(std::chrono::seconds keep, std::size_t batch, const std::function<bool()>& go_on);
   std::uint64_t prune_runs(std::chrono::seconds keep, std::size_t batch, const std::function<bool()>& go_on);

@@ -74,8 +74,8 @@ enum class Forgotten {
   cancelled,  // what is wanted now was cancelled: nothing is built until a retry or a publish
 };
 
-// One connection; used from one thread at a time. Every call throws Error{database} when the connection is lost or can't
-// be made; the object may be used again afterwards: the next call connects anew (no session state is kept).
+// One connection; used from one thread at a time. Every call throws Error{database} when the connection is lost or
+// can't be made; the object may be used again afterwards: the next call connects anew (no session state is kept).
 class Worker {
  public:
   explicit Worker(WorkerOptions options);  // does not connect yet
@@ -86,8 +86,9 @@ class Worker {
   // Whether a run of this store with that token is known.
   bool knows_run(const std::string& store, const std::string& token);
 
-  // Inserts the run row; returns its id. Retires deliveries that nobody will make any more; after a run that did not end by itself,
-  // those of its jobs are looked at again. `token`: 32 hexadecimal digits, which the store's marker has as well.
+  // Inserts the run row; returns its id. Retires deliveries that nobody will make any more; after a run that did not
+  // end by itself, those of its jobs are looked at again. `token`: 32 hexadecimal digits, which the store's marker has
+  // as well.
   struct Begun {
     std::int64_t run_id = 0;
     bool previous_clean = true;  // this instance's last run ended by itself
@@ -100,45 +101,49 @@ class Worker {
   // Publishes notify for so long; 0: from now on they don't.
   void note_listening(std::chrono::seconds time);
 
-  // Ends all leases this instance still holds from earlier runs, each with a telemetry row 'lost' (unless it was already
-  // committed), and makes their jobs due: at once for the first two losses in a row, then after a growing pause, and
-  // failed after 4 x max_attempts of them. To be called with the lock held, before the first claim. Returns how many. A
-  // job that an uncommitted publish has locked just now is left until its lease runs out.
+  // Ends all leases this instance still holds from earlier runs, each with a telemetry row 'lost' (unless it was
+  // already committed), and makes their jobs due: at once for the first two losses in a row, then after a growing
+  // pause, and failed after 4 x max_attempts of them. To be called with the lock held, before the first claim. Returns
+  // how many. A job that an uncommitted publish has locked just now is left until its lease runs out.
   std::uint64_t recover(std::int64_t run_id);
 
-  // Claims up to `most` due jobs: by priority, then in turns of their lanes; one in eight calls begins with what has waited
-  // longest. Expired leases of others are taken over.
+  // Claims up to `most` due jobs: by priority, then in turns of their lanes; one in eight calls begins with what has
+  // waited longest. Expired leases of others are taken over.
   std::vector<ClaimedJob> claim(std::int64_t run_id, std::size_t most);
   // The same list as claim would see, without locking or changing anything.
   std::vector<ClaimedJob> peek(std::size_t most);
-  // Seconds until the next job of this store that waits for its time is due, 0 or less where it is; nullopt: none waits.
+  // Seconds until the next job of this store that waits for its time is due, 0 or less where it is; nullopt: none
+  // waits.
   std::optional<double> next_due();
 
   // Extends the leases and writes progress, in one statement. The answer is in the order of `leases`. Never waits for a
   // publisher: a job that an uncommitted publish has locked is answered held, and extended by a later call.
   std::vector<LeaseState> extend(const std::vector<LeaseProgress>& leases);
 
-  // Marks the revisions built, inserts build and telemetry rows and retires the builds they replace, in one transaction, and
-  // notes where the new ones are to be delivered.
-  // answer[i] is false where the lease was lost or the job cancelled: nothing of it was stored then, except a telemetry
-  // row (outcome lost or cancelled) if there was none for that token. After an Error{database} the fate of the commit is
-  // unknown: call again with the same arguments; what was stored before is recognised by its build_id and answered true.
-  // The leases stay, for the link. Like release, release_unbuilt, fail and give_back it never waits: see left_busy().
+  // Marks the revisions built, inserts build and telemetry rows and retires the builds they replace, in one
+  // transaction, and notes where the new ones are to be delivered. answer[i] is false where the lease was lost or the
+  // job cancelled: nothing of it was stored then, except a telemetry row (outcome lost or cancelled) if there was none
+  // for that token. After an Error{database} the fate of the commit is unknown: call again with the same arguments;
+  // what was stored before is recognised by its build_id and answered true. The leases stay, for the link. Like
+  // release, release_unbuilt, fail and give_back it never waits: see left_busy().
   std::vector<bool> commit(std::int64_t run_id, const std::vector<Completion>& completions);
 
-  // Ends the leases of jobs whose builds are committed and linked; the jobs are done now, or pending again where a newer
-  // revision is wanted. answer[i] is false where the lease had been lost: the link must be checked against current().
+  // Ends the leases of jobs whose builds are committed and linked; the jobs are done now, or pending again where a
+  // newer revision is wanted. answer[i] is false where the lease had been lost: the link must be checked against
+  // current().
   std::vector<bool> release(const std::vector<Lease>& leases);
 
-  // For a claim that found its revision built already and only switched the link: release, with a telemetry row 'skipped'.
+  // For a claim that found its revision built already and only switched the link: release, with a telemetry row
+  // 'skipped'.
   std::vector<bool> release_unbuilt(std::int64_t run_id, const std::vector<Attempt>& attempts);
 
-  // Ends attempts that did not come to a build. Guarded by the token like commit; answers alike. Telemetry says 'failed'
-  // where that ended the job and 'retry' where another try follows, whichever of the two the attempt had. A revision that
-  // is built and only wants its link is never ended as failed.
+  // Ends attempts that did not come to a build. Guarded by the token like commit; answers alike. Telemetry says
+  // 'failed' where that ended the job and 'retry' where another try follows, whichever of the two the attempt had. A
+  // revision that is built and only wants its link is never ended as failed.
   std::vector<bool> fail(std::int64_t run_id, const std::vector<Failure>& failures);
 
-  // Gives leases back, without counting an attempt: telemetry 'retry', with the attempt's kind, 'stopped' if it has none.
+  // Gives leases back, without counting an attempt: telemetry 'retry', with the attempt's kind, 'stopped' if it has
+  // none.
   void give_back(std::int64_t run_id, const std::vector<Attempt>& attempts);
 
   // Which items the last of these five calls left alone, and answered false, because a publish with an open transaction
@@ -148,7 +153,8 @@ class Worker {
   // The current build of a job, of any instance, or nullopt.
   std::optional<StoredBuild> current(std::int64_t job_id);
 
-  // When builds that the database does not know are looked for again; nullopt: after the next run that does not end by itself.
+  // When builds that the database does not know are looked for again; nullopt: after the next run that does not end by
+  // itself.
   void note_sweep(std::optional<std::chrono::seconds> again);
   // Which of the given build ids the database knows to be in this store.
   std::vector<std::string> known_builds(const std::vector<std::string>& build_ids);
@@ -168,17 +174,18 @@ class Worker {
   std::string audit_cursor();
   void set_audit_cursor(const std::string& build_id);
   // A build that an audit found damaged or gone: forgets it, makes its job due for a rebuild, and inserts a row of
-  // telemetry, kind 'corrupt', outcome 'retry' where it is built again and 'failed' where not. Does nothing where the build
-  // is no longer the current one, or a publish with an open transaction has its job locked.
+  // telemetry, kind 'corrupt', outcome 'retry' where it is built again and 'failed' where not. Does nothing where the
+  // build is no longer the current one, or a publish with an open transaction has its job locked.
   Forgotten forget_build(std::int64_t run_id, const std::string& build_id, const std::string& problem);
-  // The same for one that a claim found of no use: the row is that of the attempt, with its kind and text. Its lease stays.
+  // The same for one that a claim found of no use: the row is that of the attempt, with its kind and text. Its lease
+  // stays.
   Forgotten forget_build(std::int64_t run_id, const std::string& build_id, const Attempt& found_by);
   // After a full check found a touched file good: its new modification time.
   void note_mtime(const std::string& build_id, std::int64_t mtime_ns);
 
   // Marks up to `most` builds of this instance, retired longer than `grace` ago, as deleting, and returns them; also
-  // those marked by an earlier run. None of a job whose current build is not released yet: its link may lead to an older
-  // one. The caller removes the files, then calls remove_builds.
+  // those marked by an earlier run. None of a job whose current build is not released yet: its link may lead to an
+  // older one. The caller removes the files, then calls remove_builds.
   std::vector<StoredBuild> collect_garbage(std::chrono::seconds grace, std::size_t most);
   void remove_builds(const std::vector<std::string>& build_ids);
 

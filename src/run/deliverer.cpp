@@ -18,8 +18,8 @@
 namespace zipmodule::run {
 namespace {
 
-// A target that does not answer, or can't be written, is left alone so long, with all that is due there. A login that is
-// refused waits longer: a host that counts them should not lock us out.
+// A target that does not answer, or can't be written, is left alone so long, with all that is due there. A login that
+// is refused waits longer: a host that counts them should not lock us out.
 constexpr std::chrono::seconds k_away{60};
 constexpr std::chrono::seconds k_refused{300};
 // How often is looked for copies to be removed, and for what has fallen due in the meantime.

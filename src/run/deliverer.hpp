@@ -31,8 +31,8 @@ namespace zipmodule::run {
 // Thread-safe. Without targets it does nothing, and is never busy.
 class Deliverer {
  public:
-  // `became_idle` is called by a thread of its own, and must be good until the destructor has returned. `stop`: ends what is
-  // under way; it stays due. The others must outlive it. Throws Error{threads}.
+  // `became_idle` is called by a thread of its own, and must be good until the destructor has returned. `stop`: ends
+  // what is under way; it stays due. The others must outlive it. Throws Error{threads}.
   Deliverer(const config::Config& config, const archive::Store& store, const std::string& store_id, std::int64_t run_id,
             std::stop_token stop, std::function<void()> became_idle);
   ~Deliverer();

@@ -48,8 +48,8 @@ class Dispatcher {
              std::int64_t run_id, std::stop_token stop);
   ~Dispatcher();
 
-  // Until nothing is due (and run.linger is over) and all is delivered, run.max_runtime nears, or the stop. Throws Error{database} when the
-  // database stayed away until no lease was left; the builds are ended then.
+  // Until nothing is due (and run.linger is over) and all is delivered, run.max_runtime nears, or the stop. Throws
+  // Error{database} when the database stayed away until no lease was left; the builds are ended then.
   void run();
 
   Tally tally() const;  // thread-safe

@@ -11,8 +11,8 @@
 namespace zipmodule::run {
 
 // A thread with a connection of its own. Every quarter of the lease time, at most 5 s, it extends all held leases and
-// writes progress in one statement. A lease that is lost or cancelled, or could not be extended before it ran out, has its
-// build stopped. A database that is away is tried again each time; that alone ends nothing.
+// writes progress in one statement. A lease that is lost or cancelled, or could not be extended before it ran out, has
+// its build stopped. A database that is away is tried again each time; that alone ends nothing.
 class Heartbeat {
  public:
   // `leases` must outlive it. Throws Error{threads}.

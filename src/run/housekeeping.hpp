@@ -30,12 +30,13 @@ struct Swept {
 // Removes up to `most` of them, none that a public name leads to or that is younger than `grace`, and warns of each.
 Swept sweep(const archive::Store& store, queue::Worker& worker, std::chrono::seconds grace, std::size_t most);
 
-// With the lock held and before the first claim: ends the leases of this instance's dead process, empties tmp/, and where
-// that process did not end by itself, sweeps.
+// With the lock held and before the first claim: ends the leases of this instance's dead process, empties tmp/, and
+// where that process did not end by itself, sweeps.
 void recover(Site& site, queue::Worker& worker, const queue::Worker::Begun& begun, std::chrono::seconds grace);
 
-// Compares the store's current builds with the database, from where the last run stopped, for at most a minute and 10,000
-// builds. What was read and found damaged, or is gone, is forgotten, unlinked and due for a rebuild, with a row of telemetry.
+// Compares the store's current builds with the database, from where the last run stopped, for at most a minute and
+// 10,000 builds. What was read and found damaged, or is gone, is forgotten, unlinked and due for a rebuild, with a row
+// of telemetry.
 void audit(Site& site, const StoreIdentity& identity, queue::Worker& worker, std::int64_t run_id,
            const std::stop_token& stop);
 

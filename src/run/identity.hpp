@@ -1,5 +1,5 @@
-// Which archive store a run works in. A store has an identity of its own, whatever its host and path are called: its marker
-// (tree/marker.hpp) and the database have to agree, or nothing is touched.
+// Which archive store a run works in. A store has an identity of its own, whatever its host and path are called: its
+// marker (tree/marker.hpp) and the database have to agree, or nothing is touched.
 //
 //   marker -> standing with the database -> [refused, or taken] -> next token written -> run row -> last token written
 #pragma once

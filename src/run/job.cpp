@@ -76,7 +76,8 @@ queue::Failure to_failure(const Error& error, queue::Attempt attempt) {
 
 // What is to be done about the build that the job has. A crash between commit and link leaves a build that the public
 // name does not point at yet. One of an older revision is linked here and now, because what follows may fail for good;
-// one of this revision by the dispatcher, before it releases, as every other. Returns true where nothing is to be built.
+// one of this revision by the dispatcher, before it releases, as every other. Returns true where nothing is to be
+// built.
 bool settle_current_build(const queue::ClaimedJob& job, const archive::Store& store, AttemptResult& result) {
   if (!job.current) return false;
   const queue::BuildRecord& build = *job.current;

@@ -26,8 +26,8 @@ struct AlreadyBuilt {
   queue::BuildRecord build;
 };
 
-// The same, but the file is gone, changed or in another host's store, as the attempt's error tells: it has to be forgotten
-// before the revision can be built again.
+// The same, but the file is gone, changed or in another host's store, as the attempt's error tells: it has to be
+// forgotten before the revision can be built again.
 struct UselessBuild {
   queue::BuildRecord build;
 };

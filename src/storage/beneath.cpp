@@ -88,7 +88,8 @@ std::optional<std::string> target_of(int link) {
   return std::string(text.data(), static_cast<std::size_t>(n));
 }
 
-// Follows the symlinks of a path, one component after the other, as the kernel would if the directory stood where it stands.
+// Follows the symlinks of a path, one component after the other, as the kernel would if the directory stood where it
+// stands.
 class Resolution {
  public:
   explicit Resolution(int directory) : directory_(directory) {}
@@ -175,8 +176,8 @@ int open_beneath(int directory, const std::string& path, int flags, Confinement 
   if (confinement == Confinement::whole_host) return by_openat2(directory, path.c_str(), flags, RESOLVE_IN_ROOT);
   const int fd = by_openat2(directory, path.c_str(), flags, RESOLVE_BENEATH);
   if (fd >= 0 || errno != EXDEV || path.starts_with('/')) return fd;
-  // The kernel refuses every absolute symlink. What is found here is a guess, for others may change links meanwhile: the path
-  // without links that it says is opened as any other.
+  // The kernel refuses every absolute symlink. What is found here is a guess, for others may change links meanwhile:
+  // the path without links that it says is opened as any other.
   const auto resolved = Resolution(directory).run(path);
   if (!resolved) return -1;
   return by_openat2(directory, resolved->c_str(), flags, RESOLVE_BENEATH);

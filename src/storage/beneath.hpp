@@ -17,9 +17,9 @@ enum class Confinement {
 // Which of them works for this directory.
 Confinement probe_confinement(int directory) noexcept;
 
-// Opens `path`, relative to `directory`, with open(2) flags (O_CLOEXEC is added). Returns -1 with errno: EXDEV where the
-// path leads outside, ELOOP for symlink loops, and for any symlink under Confinement::components. An absolute symlink is
-// followed where its target lies in the directory, whatever path it names that by.
+// Opens `path`, relative to `directory`, with open(2) flags (O_CLOEXEC is added). Returns -1 with errno: EXDEV where
+// the path leads outside, ELOOP for symlink loops, and for any symlink under Confinement::components. An absolute
+// symlink is followed where its target lies in the directory, whatever path it names that by.
 int open_beneath(int directory, const std::string& path, int flags, Confinement confinement);
 
 }  // namespace zipmodule::storage

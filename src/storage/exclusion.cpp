@@ -15,7 +15,8 @@ Exclusion::Exclusion(const std::vector<std::string>& patterns) {
   }
 }
 
-// Every name of a walk comes here: fnmatch is called for those alone that begin as the pattern does. `text` ends in NUL.
+// Every name of a walk comes here: fnmatch is called for those alone that begin as the pattern does. `text` ends in
+// NUL.
 bool Exclusion::matches(const Pattern& pattern, std::string_view text, int flags) {
   if (!text.starts_with(pattern.head)) return false;
   if (pattern.head.size() == pattern.text.size()) return text.size() == pattern.text.size();

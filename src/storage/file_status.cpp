@@ -8,7 +8,8 @@
 namespace zipmodule::storage {
 namespace {
 
-// 64 bits hold 1678 to 2262; XFS and ext4 know later years, which become the last nanosecond instead of wrapping around.
+// 64 bits hold 1678 to 2262; XFS and ext4 know later years, which become the last nanosecond instead of wrapping
+// around.
 std::int64_t nanoseconds(const timespec& time) noexcept {
   constexpr std::int64_t k_second = 1'000'000'000;
   constexpr std::int64_t k_most = std::numeric_limits<std::int64_t>::max();

@@ -99,8 +99,8 @@ int status_at(FileSystem file_system, int directory, const char* name, int flags
 
 bool is_past(FileSystem file_system, std::int64_t changed_ns) noexcept {
   if (file_system == FileSystem::memory || file_system == FileSystem::image) return false;
-  // Another host has another clock. Old disk formats know whole seconds, FAT every other one, exFAT steps of 10 ms: a time that
-  // could be theirs has to be older.
+  // Another host has another clock. Old disk formats know whole seconds, FAT every other one, exFAT steps of 10 ms: a
+  // time that could be theirs has to be older.
   constexpr std::int64_t k_coarse_ns = 2'000 * k_ms;
   constexpr std::int64_t k_coarse_step_ns = 10 * k_ms;
   if (file_system == FileSystem::network || changed_ns % k_coarse_step_ns == 0) {
@@ -119,8 +119,8 @@ bool write_back(FileSystem file_system, int fd) noexcept {
     // Without the wait, a page is left out that was changed again while it is on its way to the disk.
     return ::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE) == 0;
   }
-  // Few calls reach the file below. This one asks where its first byte lies, and writes the file back before; tmpfs does not
-  // know it.
+  // Few calls reach the file below. This one asks where its first byte lies, and writes the file back before; tmpfs
+  // does not know it.
   struct fiemap map {};
   map.fm_length = 1;
   map.fm_flags = FIEMAP_FLAG_SYNC;

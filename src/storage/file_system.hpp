@@ -35,12 +35,12 @@ class FileSystems {
 // As fstatat(2). On a network file system its host is asked, whatever this one remembers.
 int status_at(FileSystem file_system, int directory, const char* name, int flags, struct stat& to) noexcept;
 
-// Whether a change at `changed_ns` (since 1970) is past, so that the next one has another time. Waits where that takes no more
-// than a tick of the kernel's clock.
+// Whether a change at `changed_ns` (since 1970) is past, so that the next one has another time. Waits where that takes
+// no more than a tick of the kernel's clock.
 bool is_past(FileSystem file_system, std::int64_t changed_ns) noexcept;
 
-// Has the changed pages of an open file written to the disk, and returns whether that works there. A page that is written
-// through a mapping moves the file's times only the first time after that (mmap(2)). Ask is_past before.
+// Has the changed pages of an open file written to the disk, and returns whether that works there. A page that is
+// written through a mapping moves the file's times only the first time after that (mmap(2)). Ask is_past before.
 bool write_back(FileSystem file_system, int fd) noexcept;
 
 }  // namespace zipmodule::storage

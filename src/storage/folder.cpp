@@ -122,7 +122,8 @@ void Folder::count_names() {
   context_.frame.hold(below_, names, bytes);
 }
 
-// The order needs to know what is a folder: of symlinks, and where the file system doesn't tell with the name, by asking.
+// The order needs to know what is a folder: of symlinks, and where the file system doesn't tell with the name, by
+// asking.
 Folder::Kind Folder::kind_of(const char* name, unsigned char type) const {
   struct stat s {};
   if (type == DT_UNKNOWN && ::fstatat(fd_.get(), name, &s, AT_SYMLINK_NOFOLLOW) == 0)

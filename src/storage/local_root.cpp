@@ -19,8 +19,8 @@ namespace zipmodule::storage {
 namespace {
 
 // From this size on a file is read in several pieces by several threads, which the system takes for random access: it
-// reads less ahead, unless it is told. 1.5 GB from a cold cache (128 KiB of readahead) by two threads, six times: median
-// 4.1 s, told 2.5 s.
+// reads less ahead, unless it is told. 1.5 GB from a cold cache (128 KiB of readahead) by two threads, six times:
+// median 4.1 s, told 2.5 s.
 constexpr std::uint64_t k_sequential_from = std::uint64_t{2} << 20U;
 
 std::string parent_of(const std::string& path) {
@@ -92,8 +92,8 @@ Fd LocalRoot::open_path(const std::string& path, int flags) const {
   return fd;
 }
 
-// A host may remember that a name is missing on a network file system. To list its folder has it forget that. Returns whether
-// there was something to list; keeps errno.
+// A host may remember that a name is missing on a network file system. To list its folder has it forget that. Returns
+// whether there was something to list; keeps errno.
 bool LocalRoot::list_again(const std::string& path) const {
   constexpr int k_flags = O_RDONLY | O_DIRECTORY;
   const int saved = errno;

@@ -41,8 +41,8 @@ std::span<const std::byte> piece_of(const LocalSource& file, std::uint64_t offse
   return buffer.first(size);
 }
 
-// Has the kernel copy, which shares blocks where both are on a file system that can. False where it can't, or which of both
-// is at fault has to be found out.
+// Has the kernel copy, which shares blocks where both are on a file system that can. False where it can't, or which of
+// both is at fault has to be found out.
 bool copied_by_kernel(const LocalSource& file, int to, const std::string& path, const std::stop_token& stop) {
   off_t from_offset = 0;
   off_t to_offset = 0;

@@ -8,8 +8,8 @@
 
 namespace zipmodule::storage {
 
-// The folder must be there: one that is made in the place of a disk that is not mounted would fill the disk below it. What was
-// written is read again and compared.
+// The folder must be there: one that is made in the place of a disk that is not mounted would fill the disk below it.
+// What was written is read again and compared.
 class LocalTarget final : public Target {
  public:
   LocalTarget(std::string name, std::filesystem::path folder, tree::Access access = {});

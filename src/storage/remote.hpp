@@ -21,7 +21,8 @@ inline constexpr std::int64_t k_no_time_ns = 315'532'800LL * 1'000'000'000;
 // Of a server's times, in seconds since 1970, the first whose nanoseconds don't surely fit 64 bits.
 inline constexpr std::int64_t k_last_second = 9'000'000'000;
 
-// Whether a file of that modification time, in another host's seconds, changed so long ago that its next change has another.
+// Whether a file of that modification time, in another host's seconds, changed so long ago that its next change has
+// another.
 bool is_settled(std::int64_t mtime_ns);
 
 // Two paths, either of which may be empty, with one '/' between them.

@@ -32,8 +32,8 @@ enum class FileType { regular, directory, symlink, other };
 struct FileStatus {
   FileType type = FileType::other;
   bool executable = false;  // by its owner
-  // Whether every later change makes another version, as far as the root knows without opening the file. A root whose files
-  // say so when they are open (File::settled) leaves it false.
+  // Whether every later change makes another version, as far as the root knows without opening the file. A root whose
+  // files say so when they are open (File::settled) leaves it false.
   bool settled = false;
   std::uint64_t size_bytes = 0;
   std::int64_t mtime_ns = 0;  // since 1970-01-01 UTC
@@ -57,8 +57,9 @@ class File {
 
   // Its descriptor on this host, not to be closed; -1 where it is not a file of this host.
   virtual int fd() const noexcept { return -1; }
-  // Whether every change from now on makes another version: only then its version may be recorded, and its blocks shared.
-  // Asked before its first byte is read. May write the file's changed pages back, and wait for a tick of the clock.
+  // Whether every change from now on makes another version: only then its version may be recorded, and its blocks
+  // shared. Asked before its first byte is read. May write the file's changed pages back, and wait for a tick of the
+  // clock.
   virtual bool settled() const { return settled_; }
   // Whether its first bytes can be read without waiting for a disk; true also where nobody can tell.
   virtual bool in_memory() const noexcept { return true; }
@@ -109,12 +110,12 @@ class Root {
   const std::string& name() const noexcept { return name_; }
   std::string full_name(const std::string& path) const { return name_ + ":" + path; }
 
-  // Calls that may wait for another host, those of a file that is opened with `stop` included, throw Error{stopped} when it
-  // is requested.
+  // Calls that may wait for another host, those of a file that is opened with `stop` included, throw Error{stopped}
+  // when it is requested.
   virtual FileStatus status(const std::string& path, const std::stop_token& stop) const = 0;
 
-  // The same, begun at once where it means waiting for another host, and when it is asked for where not. For who knows what he
-  // will ask for next.
+  // The same, begun at once where it means waiting for another host, and when it is asked for where not. For who knows
+  // what he will ask for next.
   virtual std::future<FileStatus> look_up(const std::string& path, const std::stop_token& stop) const {
     return std::async(std::launch::deferred, [this, path, stop] { return status(path, stop); });
   }
@@ -124,24 +125,26 @@ class Root {
   virtual std::unique_ptr<File> open(const std::string& path, const FileStatus& listed,
                                      const std::stop_token& stop) const = 0;
 
-  // Visits everything below the folder `path`, sorted bytewise by full path (a directory as if it ended in '/'). Folders may
-  // have been read a little before they are found. What becomes a folder, or no folder, while it is listed is a problem:
-  // Error{source_changed}. Throws Error{limit}, where there are too many names as soon as they are read, and Error{stopped}.
+  // Visits everything below the folder `path`, sorted bytewise by full path (a directory as if it ended in '/').
+  // Folders may have been read a little before they are found. What becomes a folder, or no folder, while it is listed
+  // is a problem: Error{source_changed}. Throws Error{limit}, where there are too many names as soon as they are read,
+  // and Error{stopped}.
   virtual void walk(const std::string& path, const WalkLimits& limits, const std::stop_token& stop,
                     Visitor& visitor) const = 0;
 
-  // What is called how in a folder, in any order, up to so many: for hints about what is missing. Empty where the folder can't be
-  // read, and where that would mean another round trip.
+  // What is called how in a folder, in any order, up to so many: for hints about what is missing. Empty where the
+  // folder can't be read, and where that would mean another round trip.
   virtual std::vector<std::string> names(const std::string& /*folder*/, std::size_t /*most*/) const { return {}; }
 
-  // The path below the root that a URL names (sftp://host/..., s3://bucket/..., https://host/...); nullopt where it lies
-  // elsewhere. Nobody is asked.
+  // The path below the root that a URL names (sftp://host/..., s3://bucket/..., https://host/...); nullopt where it
+  // lies elsewhere. Nobody is asked.
   virtual std::optional<std::string> path_of(const std::string& /*url*/) const { return std::nullopt; }
 
   // The folders below it that other file systems are mounted on, itself ("") included, as far as it came across them.
   virtual std::vector<std::string> mounts() const { return {}; }
-  // For such a folder of an earlier root of this name, before anything is looked up. Throws Error{root_away} where the folder
-  // is empty now, or is the root and no mount point any more; where it is gone, if `listed`: a source lies in it.
+  // For such a folder of an earlier root of this name, before anything is looked up. Throws Error{root_away} where the
+  // folder is empty now, or is the root and no mount point any more; where it is gone, if `listed`: a source lies in
+  // it.
   virtual void require_mounted(const std::string& /*path*/, bool /*listed*/) const {}
 
   // Who waits for the bytes of its files; null where whoever needs them reads them.

@@ -12,7 +12,8 @@
 
 namespace zipmodule::storage {
 
-// Every attempt at a job asks it for the root, which may have been away before, or be another folder by now. Thread-safe.
+// Every attempt at a job asks it for the root, which may have been away before, or be another folder by now.
+// Thread-safe.
 class RootPlace {
  public:
   // Throws Error{root_away}.
@@ -25,8 +26,8 @@ class RootPlace {
   RootPlace(std::shared_ptr<AnyRoot> root, std::string marker = {})  // NOLINT(google-explicit-constructor)
       : root_(std::move(root)), marker_(std::move(marker)) {}
 
-  // The root, which stays the same folder as long as the attempt holds it. Throws Error{root_away} where it can't be opened or
-  // its marker is missing, and what status() throws.
+  // The root, which stays the same folder as long as the attempt holds it. Throws Error{root_away} where it can't be
+  // opened or its marker is missing, and what status() throws.
   std::shared_ptr<const Root> for_attempt(const std::stop_token& stop) const;
 
   bool has_marker() const noexcept { return !marker_.empty(); }

@@ -41,7 +41,8 @@ S3Object object_of(const HttpAnswer& answer) {
   return object;
 }
 
-// Amazon's ETag of what came in one piece is its MD5, unless it is encrypted with a key of a key service or the client's.
+// Amazon's ETag of what came in one piece is its MD5, unless it is encrypted with a key of a key service or the
+// client's.
 S3Stored stored(const HttpAnswer& answer) {
   const std::string etag = strong_etag(answer.header("etag"));
   const std::string encryption = answer.header("x-amz-server-side-encryption");

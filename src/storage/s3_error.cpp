@@ -22,8 +22,8 @@ bool is_one_of(std::string_view code, std::initializer_list<std::string_view> co
   return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
-// "403 AccessDenied: Access Denied". The message of a refused signature has the string that was to be signed, and that of a
-// refused key the key's id.
+// "403 AccessDenied: Access Denied". The message of a refused signature has the string that was to be signed, and that
+// of a refused key the key's id.
 std::string told(const S3Refusal& refusal) {
   std::string text = fmt::format("{}", refusal.status);
   if (!refusal.words.code.empty()) text += " " + printable(refusal.words.code.substr(0, k_message_bytes));

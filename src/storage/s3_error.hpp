@@ -26,8 +26,8 @@ bool may_pass(const S3Refusal& refusal);
 bool credentials_refused(const S3Refusal& refusal);
 
 // As Root has it, beginning with `name`: source_missing (no such key), source_unreadable (no right), source_refused
-// (credentials, clocks, region, no such bucket), source_changed (another version), source_unreachable (overloaded), verify
-// (what arrived is not what was sent). `bucket` and `region`: those that were asked.
+// (credentials, clocks, region, no such bucket), source_changed (another version), source_unreachable (overloaded),
+// verify (what arrived is not what was sent). `bucket` and `region`: those that were asked.
 Error error_of(const S3Refusal& refusal, const std::string& name, const std::string& bucket, const std::string& region);
 
 // How far the clock of a server that answered so (RFC 9110, section 6.6.1) is ahead of ours, in seconds.

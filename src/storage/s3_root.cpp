@@ -16,8 +16,8 @@
 namespace zipmodule::storage {
 namespace {
 
-// One request: the delay before its first byte, 30 to 100 ms at Amazon, must not matter much, and it must be small enough to
-// be repeated.
+// One request: the delay before its first byte, 30 to 100 ms at Amazon, must not matter much, and it must be small
+// enough to be repeated.
 constexpr std::size_t k_piece_bytes = std::size_t{8} << 20U;
 
 bool leads_somewhere(std::string_view path) {

@@ -5,9 +5,9 @@
 //   <prefix>/public/<series>/<archive>.zip   a small text: the key of the archive and a line break. Where the bucket is served
 //                                            as a web site, its x-amz-website-redirect-location sends browsers on.
 //
-// An object is there when it is whole: no half archive is ever seen. Needed rights: s3:ListBucket, GetObject, PutObject,
-// DeleteObject, AbortMultipartUpload; with ListBucketMultipartUploads what a killed upload left is found and ended (a
-// lifecycle rule, AbortIncompleteMultipartUpload, does the same).
+// An object is there when it is whole: no half archive is ever seen. Needed rights: s3:ListBucket, GetObject,
+// PutObject, DeleteObject, AbortMultipartUpload; with ListBucketMultipartUploads what a killed upload left is found and
+// ended (a lifecycle rule, AbortIncompleteMultipartUpload, does the same).
 #pragma once
 
 #include <memory>
@@ -37,7 +37,8 @@ class S3Target final : public Target {
   void do_write_marker(const std::string& text, const std::stop_token& stop) override;
   bool do_is_empty(const std::stop_token& stop) override;
   bool do_has_build(const std::string& build_id, const std::stop_token& stop) override;
-  // Of two hosts that put the same build at the same time one may fail, with Error{verify}: each ends the other's upload.
+  // Of two hosts that put the same build at the same time one may fail, with Error{verify}: each ends the other's
+  // upload.
   std::uint64_t do_put(const LocalSource& file, const std::string& build_id, const std::stop_token& stop) override;
   void do_point(const tree::Link& link, const std::stop_token& stop) override;
   // Looks, then deletes: what another one points elsewhere in between is lost.

@@ -12,8 +12,8 @@
 namespace zipmodule::storage {
 namespace {
 
-// libssh2_sftp_read asks for four times as many bytes as the buffer holds, ahead of what is wanted. With a quarter of what is
-// left, it asks for just that, all at once.
+// libssh2_sftp_read asks for four times as many bytes as the buffer holds, ahead of what is wanted. With a quarter of
+// what is left, it asks for just that, all at once.
 constexpr std::size_t k_asked_ahead = 4;
 
 FileStatus to_status(const LIBSSH2_SFTP_ATTRIBUTES& attributes) {
@@ -46,8 +46,8 @@ std::string SftpSession::real_path(const std::string& path, const std::string& n
   if (size > 0) return {target.data(), static_cast<std::size_t>(size)};
   if (size < 0 && !is_status()) fail_path(name);
   const bool nowhere = size < 0 && libssh2_sftp_last_error(sftp_.get()) == LIBSSH2_FX_NO_SUCH_FILE;
-  // Where a folder on the way is missing or closed, sshd's status is of no worth ('ok', 'failure', as it comes). What it says
-  // of the path itself is: only a symlink that is there may lead nowhere.
+  // Where a folder on the way is missing or closed, sshd's status is of no worth ('ok', 'failure', as it comes). What
+  // it says of the path itself is: only a symlink that is there may lead nowhere.
   status(path, name);
   if (nowhere) throw missing(name);
   throw Error(ErrorKind::source_unreadable,

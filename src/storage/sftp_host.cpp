@@ -16,7 +16,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds k_idle{5};
 // How long a host that could not be reached or refused us is not asked again.
 constexpr std::chrono::seconds k_trouble{20};
-// sshd drops some of the connections beyond ten that have not logged in yet (MaxStartups 10:30:100), of all its clients.
+// sshd drops some of the connections beyond ten that have not logged in yet (MaxStartups 10:30:100), of all its
+// clients.
 constexpr unsigned k_connecting_most = 8;
 
 }  // namespace

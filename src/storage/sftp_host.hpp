@@ -26,10 +26,10 @@ class SftpHost {
 
   const SftpOptions& options() const noexcept { return options_; }
 
-  // Calls work(SftpSession&) and returns what it returns. Where the connection is lost in the middle it is called again with
-  // another, a few times: so work must be able to go on where it was. `file`: who has it open gets the turn, where that is
-  // possible. Waits for a session while all are lent. A host that could not be reached, or that refused us, is not asked
-  // again for a while: the error comes at once, so that a dead host does not hold every job for its time-out.
+  // Calls work(SftpSession&) and returns what it returns. Where the connection is lost in the middle it is called again
+  // with another, a few times: so work must be able to go on where it was. `file`: who has it open gets the turn, where
+  // that is possible. Waits for a session while all are lent. A host that could not be reached, or that refused us, is
+  // not asked again for a while: the error comes at once, so that a dead host does not hold every job for its time-out.
   template <class Work>
   auto with_session(const std::string& file, const std::stop_token& stop, Work work) {
     for (int i = 1;; ++i) {

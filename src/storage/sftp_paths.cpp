@@ -17,7 +17,8 @@ constexpr unsigned k_most_symlinks = 40;
 // Of what is remembered: paths of some 30,000 folders.
 constexpr std::size_t k_facts_bytes = std::size_t{4} << 20U;
 
-// Without empty ones and '.'; but a path that ends in one has an empty one at its end: what is before it must be a folder.
+// Without empty ones and '.'; but a path that ends in one has an empty one at its end: what is before it must be a
+// folder.
 std::deque<std::string> components_of(std::string_view path) {
   std::deque<std::string> components;
   for (std::size_t begin = 0; begin <= path.size();) {

@@ -1,8 +1,9 @@
 // Where the paths of an SFTP root lead. Private to src/storage.
 //
 // Symlinks are resolved here, and never by the host: what it calls the canonical path of a file may still lead through
-// symlinks (paramiko, pkg/sftp). Each component is asked for by LSTAT. A symlink's target (READLINK) is followed from where the
-// symlink stands, or from the top of the root where it is absolute and names the root's own folder. So no path leads out.
+// symlinks (paramiko, pkg/sftp). Each component is asked for by LSTAT. A symlink's target (READLINK) is followed from
+// where the symlink stands, or from the top of the root where it is absolute and names the root's own folder. So no
+// path leads out.
 #pragma once
 
 #include <chrono>

@@ -16,12 +16,13 @@
 namespace zipmodule::storage {
 namespace {
 
-// What is read in one piece: requests for all of it are on their way before the first answer is awaited. Four times as much
-// is the most that libssh2 asks ahead.
+// What is read in one piece: requests for all of it are on their way before the first answer is awaited. Four times as
+// much is the most that libssh2 asks ahead.
 constexpr std::size_t k_piece_bytes = std::size_t{2} << 20U;
 }  // namespace
 
-// A file that is listed, read by sessions that open it when they need to. Each one makes sure that it has the listed version.
+// A file that is listed, read by sessions that open it when they need to. Each one makes sure that it has the listed
+// version.
 class SftpFile final : public File {
  public:
   SftpFile(const SftpRoot& root, std::string path, const FileStatus& listed, std::stop_token stop)

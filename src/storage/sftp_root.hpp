@@ -1,9 +1,9 @@
 // A content root on another host, read over SFTP.
 //
-// Symlinks are resolved here (SftpPaths), so what lies outside is not found by looking it up, whatever the server calls a
-// file's canonical path. Between that and the opening, whoever may write there can put a symlink in a file's place: the
-// protocol has no way to refuse to follow it. Only the host itself can confine a login (sshd_config: ChrootDirectory,
-// ForceCommand internal-sftp).
+// Symlinks are resolved here (SftpPaths), so what lies outside is not found by looking it up, whatever the server calls
+// a file's canonical path. Between that and the opening, whoever may write there can put a symlink in a file's place:
+// the protocol has no way to refuse to follow it. Only the host itself can confine a login (sshd_config:
+// ChrootDirectory, ForceCommand internal-sftp).
 #pragma once
 
 #include <cstdint>
@@ -23,14 +23,16 @@ class SftpHost;
 class SftpSession;
 class WalkFrame;
 
-// Opens its first connection when it is first asked for something, and closes the last one a few seconds after it was needed.
-// A connection that is lost is replaced, and the file goes on where it was, if it is the same version still.
+// Opens its first connection when it is first asked for something, and closes the last one a few seconds after it was
+// needed. A connection that is lost is replaced, and the file goes on where it was, if it is the same version still.
 //
-// A file's version is where it really is, its size and its modification time. Times have whole seconds and come from the other
-// host's clock: a file that was changed within the last minute, by our clock, is not recognised as unchanged by a later build.
+// A file's version is where it really is, its size and its modification time. Times have whole seconds and come from
+// the other host's clock: a file that was changed within the last minute, by our clock, is not recognised as unchanged
+// by a later build.
 class SftpRoot final : public Root {
  public:
-  // `folder`: absolute, or relative to where the login begins. `window_bytes`: the most that is in flight from this host.
+  // `folder`: absolute, or relative to where the login begins. `window_bytes`: the most that is in flight from this
+  // host.
   SftpRoot(std::string name, SftpOptions options, std::string folder, std::uint64_t window_bytes);
   ~SftpRoot() override;
 

@@ -104,7 +104,8 @@ void SftpSession::wait() {
     libssh2_keepalive_send(session_.get(), &next);
 }
 
-// libssh2 does not always notice that the other side has closed the connection. What is left to read, it gets to read first.
+// libssh2 does not always notice that the other side has closed the connection. What is left to read, it gets to read
+// first.
 void SftpSession::look_for_end() {
   char next = 0;
   const auto left = ::recv(socket_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -133,8 +134,8 @@ Error SftpSession::missing(const std::string& name) const {
           options_.writes() ? "make the folder there" : "put it there, or publish a list without it"};
 }
 
-// Whether the last error is a status that the host answered with. libssh2 calls its own troubles with answers the same, and
-// leaves the last status as it was.
+// Whether the last error is a status that the host answered with. libssh2 calls its own troubles with answers the same,
+// and leaves the last status as it was.
 bool SftpSession::is_status() const {
   if (libssh2_session_last_errno(session_.get()) != LIBSSH2_ERROR_SFTP_PROTOCOL) return false;
   const std::string_view said = last_words();

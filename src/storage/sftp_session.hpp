@@ -24,11 +24,11 @@
 
 namespace zipmodule::storage {
 
-// For one thread at a time. After any error but those of single files (what status() and open() say of a path) the session
-// is broken: nothing is known about what the host has sent or will send, so it is to be thrown away.
+// For one thread at a time. After any error but those of single files (what status() and open() say of a path) the
+// session is broken: nothing is known about what the host has sent or will send, so it is to be thrown away.
 //
-// Errors: source_unreachable (no route, no answer, connection lost, not an SSH or SFTP server), source_refused (login, host
-// key), stopped; of paths, named `name`: source_missing, source_unreadable, source_type.
+// Errors: source_unreachable (no route, no answer, connection lost, not an SSH or SFTP server), source_refused (login,
+// host key), stopped; of paths, named `name`: source_missing, source_unreadable, source_type.
 class SftpSession {
  public:
   // Connects, compares the host's key with known_hosts and logs in.
@@ -60,21 +60,22 @@ class SftpSession {
   // Calls `found` with what is in a folder, without '.' and '..'.
   void list(const std::string& folder, const std::string& name, const std::function<void(Listed)>& found);
 
-  // Opens the file `path` to be read, which `label` stands for. It stays open until the next one is opened. Returns false
-  // where `path` itself is no file, but a symlink or something else: that is asked beside the opening, without another round
-  // trip.
+  // Opens the file `path` to be read, which `label` stands for. It stays open until the next one is opened. Returns
+  // false where `path` itself is no file, but a symlink or something else: that is asked beside the opening, without
+  // another round trip.
   bool open(const std::string& label, const std::string& path, const std::string& name);
   bool is_open(const std::string& label) const { return handle_ && open_label_ == label; }
   void close() { close_later(std::move(handle_)); }
-  // Of the open file; fewer bytes only at its end. With `after`, also the file's status, asked for behind all these bytes
-  // and without another round trip.
+  // Of the open file; fewer bytes only at its end. With `after`, also the file's status, asked for behind all these
+  // bytes and without another round trip.
   std::size_t read(std::uint64_t offset, std::span<std::byte> buffer, const std::string& name,
                    FileStatus* after = nullptr);
 
-  // Opens a file to be written from `offset` on; from 0, whatever was in it goes, and it gets this mode. It stays open until finish_writing().
+  // Opens a file to be written from `offset` on; from 0, whatever was in it goes, and it gets this mode. It stays open
+  // until finish_writing().
   void open_to_write(const std::string& path, std::uint64_t offset, mode_t mode, const std::string& name);
-  // Writes the bytes from `acknowledged` to `end`, which `bytes(offset, buffer)` puts into the buffer, many ahead of what the
-  // host has acknowledged. That is counted in `acknowledged`, also where it throws.
+  // Writes the bytes from `acknowledged` to `end`, which `bytes(offset, buffer)` puts into the buffer, many ahead of
+  // what the host has acknowledged. That is counted in `acknowledged`, also where it throws.
   using Bytes = std::function<void(std::uint64_t, std::span<std::byte>)>;
   void write(std::uint64_t& acknowledged, std::uint64_t end, const Bytes& bytes, const std::string& name);
   // Has the host put it on its disk, where it knows how to (fsync@openssh.com), and closes it.

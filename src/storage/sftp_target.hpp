@@ -12,9 +12,10 @@ namespace zipmodule::storage {
 class SftpHost;
 class SftpSession;
 
-// The folder itself must be there. A file is written under a hidden name, has the host sync it (where that knows how to), is
-// closed, its size compared, and renamed. The protocol's version 3 has no checksums: SSH itself sees to it that what arrives is
-// what was sent; `read_back` also reads it again and compares. An upload whose connection is lost goes on where it was.
+// The folder itself must be there. A file is written under a hidden name, has the host sync it (where that knows how
+// to), is closed, its size compared, and renamed. The protocol's version 3 has no checksums: SSH itself sees to it that
+// what arrives is what was sent; `read_back` also reads it again and compares. An upload whose connection is lost goes
+// on where it was.
 //
 // Links are relative symlinks. libssh2 before 1.11 can't replace one in one step: for a round trip there is none.
 class SftpTarget final : public Target {

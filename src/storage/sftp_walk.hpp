@@ -1,5 +1,5 @@
-// One walk through a folder of an SFTP root and all below it: the next folders are listed while the visitor looks at those
-// before them. Private to src/storage.
+// One walk through a folder of an SFTP root and all below it: the next folders are listed while the visitor looks at
+// those before them. Private to src/storage.
 #pragma once
 
 #include <deque>

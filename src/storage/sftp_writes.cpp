@@ -35,7 +35,8 @@ void SftpSession::open_to_write(const std::string& path, std::uint64_t offset, m
   });
   if (rc != 0) fail_path(name);
   if (offset == 0) {
-    // A web server reads it, whatever umask the login has. A host that refuses the usual mode is no trouble of the file.
+    // A web server reads it, whatever umask the login has. A host that refuses the usual mode is no trouble of the
+    // file.
     LIBSSH2_SFTP_ATTRIBUTES wanted{};
     wanted.flags = LIBSSH2_SFTP_ATTR_PERMISSIONS;
     wanted.permissions = LIBSSH2_SFTP_S_IFREG | mode;

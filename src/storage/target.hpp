@@ -5,9 +5,9 @@
 //   SftpTarget    a folder of another host       (sftp_target.hpp)
 //   S3Target      a bucket                       (s3_target.hpp)
 //
-// A target is laid out as the archive store is (tree/tree.hpp): builds/ab/abcdef....zip never changes once it is there, and
-// public/<series>/<archive>.zip leads to one of them. A marker says which target it is (tree/marker.hpp): where it is missing or
-// another, a disk is not mounted, or another one is, and nothing is put, pointed or removed there.
+// A target is laid out as the archive store is (tree/tree.hpp): builds/ab/abcdef....zip never changes once it is there,
+// and public/<series>/<archive>.zip leads to one of them. A marker says which target it is (tree/marker.hpp): where it
+// is missing or another, a disk is not mounted, or another one is, and nothing is put, pointed or removed there.
 #pragma once
 
 #include <chrono>
@@ -35,7 +35,8 @@ struct LocalSource {
 // Reads all of `buffer` from there. Throws Error{io}, and Error{corrupt} where the file has become shorter.
 void read_archive(const LocalSource& file, std::uint64_t offset, std::span<std::byte> buffer);
 
-// "its clock is 600 s behind ours", "its clock agrees with ours"; `ahead`: of the other side's clock to ours, in seconds.
+// "its clock is 600 s behind ours", "its clock agrees with ours"; `ahead`: of the other side's clock to ours, in
+// seconds.
 std::string clock_text(double ahead);
 
 // Thread-safe after construction. Calls that wait for another host throw Error{stopped} when `stop` is requested. Errors name

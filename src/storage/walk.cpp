@@ -5,8 +5,8 @@
 namespace zipmodule::storage {
 namespace {
 
-// Open descriptors of folders, beside those on the way down. Enough to keep some threads busy: each level takes half of what
-// the levels above have left.
+// Open descriptors of folders, beside those on the way down. Enough to keep some threads busy: each level takes half of
+// what the levels above have left.
 constexpr std::size_t k_reads_most = 16;
 
 // Most walks are of a few folders and over before a thread would have been started.

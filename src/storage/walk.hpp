@@ -3,7 +3,8 @@
 //   names of a folder, sorted -> status, 1,024 at a time -> found(), in order
 //      '-> the next folders among them, up to 16 in all: opened, listed, and their first 1,024 statuses read by threads
 //
-// Threads read whole folders only. Of one large folder the kernel lets nobody gain by two threads (see ARCHITECTURE.md).
+// Threads read whole folders only. Of one large folder the kernel lets nobody gain by two threads (see
+// ARCHITECTURE.md).
 #pragma once
 
 #include <cstdint>

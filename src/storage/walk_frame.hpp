@@ -29,13 +29,15 @@ class WalkFrame {
   bool excludes(std::string_view folder, const char* name) const;
   bool excludes(std::string_view below) const;
 
-  // Names that were listed and are kept. Throws Error{limit} where they are too many, or too many bytes: a server that lists
-  // without an end must not exhaust the memory. What was held stays so until it is released, also where this throws.
+  // Names that were listed and are kept. Throws Error{limit} where they are too many, or too many bytes: a server that
+  // lists without an end must not exhaust the memory. What was held stays so until it is released, also where this
+  // throws.
   void hold(const std::string& below, std::uint64_t names, std::uint64_t bytes);
   void release(std::uint64_t names, std::uint64_t bytes) noexcept;
 
-  // The caller's thread only, as all below. A folder that is gone into, and left. Throws Error{limit} where it is too deep,
-  // and Error{source_unreadable} where it is one that the walk is in already. `id`: a number for each folder of the root.
+  // The caller's thread only, as all below. A folder that is gone into, and left. Throws Error{limit} where it is too
+  // deep, and Error{source_unreadable} where it is one that the walk is in already. `id`: a number for each folder of
+  // the root.
   using FolderId = std::pair<std::uint64_t, std::uint64_t>;
   void require_depth(const std::string& below) const;
   void enter(const std::string& below, const FolderId& id);

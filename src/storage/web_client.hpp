@@ -23,8 +23,8 @@ struct WebFile {
   std::size_t body_bytes = 0;  // put into the buffer
 };
 
-// Thread-safe. https only. Each redirect of a chain must lead below the root's own URL or one that the root allows. What may
-// pass is tried again, as HttpClient does.
+// Thread-safe. https only. Each redirect of a chain must lead below the root's own URL or one that the root allows.
+// What may pass is tried again, as HttpClient does.
 //
 // Errors, naming `name`: source_missing (404, 410), source_unreadable (401, 403 and others), source_changed (416),
 // source_outside (a redirect to anywhere else), and those of HttpClient.

@@ -1,4 +1,5 @@
-// The small files that say which store or target a folder is, so that another disk at the same path is never taken for it.
+// The small files that say which store or target a folder is, so that another disk at the same path is never taken for
+// it.
 //
 //   .zipmodule.store     zipmodule store 1        .zipmodule.target    zipmodule target 1
 //                        store <id>                                    target <id>
@@ -8,8 +9,9 @@
 //                        wrote <token>
 //                        at <seconds since 1970>
 //
-// Ids and tokens are 32 hexadecimal digits. A run writes `next`, inserts its row in the database with that token, then writes
-// `last`. So the database's newest token of the store is one of the two, unless one side was replaced by an older state.
+// Ids and tokens are 32 hexadecimal digits. A run writes `next`, inserts its row in the database with that token, then
+// writes `last`. So the database's newest token of the store is one of the two, unless one side was replaced by an
+// older state.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Whether a run by this user could work in a published tree, tried out without leaving anything behind: a folder or file that
-// one user's check had created would keep another user's run from its work.
+// Whether a run by this user could work in a published tree, tried out without leaving anything behind: a folder or
+// file that one user's check had created would keep another user's run from its work.
 #pragma once
 
 #include <filesystem>

@@ -53,8 +53,8 @@ std::optional<std::string> leads_to(const fs::path& link) {
   throw store_error(error.value(), "read link " + link.string());
 }
 
-// Where only the folders below the root may be written: a few hundred bytes are one write of a disk. False where that is not
-// allowed either, with errno as it was.
+// Where only the folders below the root may be written: a few hundred bytes are one write of a disk. False where that
+// is not allowed either, with errno as it was.
 bool write_in_place(const fs::path& path, const std::string& text) {
   const int saved = errno;
   Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));

@@ -38,8 +38,8 @@ struct BuildFile {
 
 class Tree;
 
-// A build while it is written, in tmp/. It belongs to its maker: the destructor removes it, also after publish(), until keep()
-// is called. Not thread-safe.
+// A build while it is written, in tmp/. It belongs to its maker: the destructor removes it, also after publish(), until
+// keep() is called. Not thread-safe.
 class Part {
  public:
   Part(Part&& other) noexcept;
@@ -50,8 +50,8 @@ class Part {
   int fd() const noexcept { return fd_.get(); }               // readable and writable
   const std::string& path() const noexcept { return path_; }  // absolute, of the file as it is named now
 
-  // Gives the file its time where one is given, syncs and closes it, renames it to its final name and syncs that folder: from
-  // then on it survives a crash. Throws store_error.
+  // Gives the file its time where one is given, syncs and closes it, renames it to its final name and syncs that
+  // folder: from then on it survives a crash. Throws store_error.
   BuildFile publish(std::optional<std::int64_t> mtime_ns = std::nullopt);
   // The file stays.
   void keep() noexcept { path_.clear(); }
@@ -66,8 +66,8 @@ class Part {
   Fd fd_;
 };
 
-// Thread-safe. Errors of all calls: store_error naming the path (disk_full, store_unwritable, open_files, io), unless said
-// otherwise. Build ids and names are checked before they become paths (archive_name.hpp).
+// Thread-safe. Errors of all calls: store_error naming the path (disk_full, store_unwritable, open_files, io), unless
+// said otherwise. Build ids and names are checked before they become paths (archive_name.hpp).
 class Tree {
  public:
   explicit Tree(std::filesystem::path root, Access access = {});
@@ -75,8 +75,8 @@ class Tree {
   const std::filesystem::path& root() const noexcept { return root_; }
   const Access& access() const noexcept { return access_; }
 
-  // Makes what is missing of builds/, public/ and tmp/, and gives all three the mode and group of `access`: they keep out
-  // who may not read what is below them.
+  // Makes what is missing of builds/, public/ and tmp/, and gives all three the mode and group of `access`: they keep
+  // out who may not read what is below them.
   void make_folders() const;
 
   // Replaces what an earlier attempt at this build left in tmp/.
@@ -90,8 +90,8 @@ class Tree {
 
   // Has the public name lead to the build, by rename, and syncs the folder. Does nothing where it leads there already.
   void switch_link(const Link& link) const;
-  // The same for many, with their folders synced together. result[i]: why links[i] was not switched, or is not surely on
-  // the disk; nullopt when all is well. Never throws an Error for what concerns a single link.
+  // The same for many, with their folders synced together. result[i]: why links[i] was not switched, or is not surely
+  // on the disk; nullopt when all is well. Never throws an Error for what concerns a single link.
   std::vector<std::optional<Error>> switch_links(const std::vector<Link>& links) const;
   // The build that the public name leads to; nullopt where there is no such link, or it leads elsewhere.
   std::optional<std::string> link_target(const std::string& series, const std::string& archive) const;
@@ -102,7 +102,8 @@ class Tree {
 
   // Removes everything in tmp/; returns how many. Only for who has the tree to himself.
   std::size_t sweep_temporaries() const;
-  // Every build by its id, in no order; with `stray_suffix`, also the id of each file of that suffix whose build is gone.
+  // Every build by its id, in no order; with `stray_suffix`, also the id of each file of that suffix whose build is
+  // gone.
   void for_each_build(const std::function<void(const std::string& build_id)>& visit,
                       const std::string& stray_suffix = {}) const;
   // Every public name and the build it leads to, in no order.

@@ -63,8 +63,8 @@ class StreamInflater {
 
   // The stream ended exactly with the last byte it was given.
   bool ended_exactly() const noexcept { return ended_ && stream_.avail_in == 0; }
-  // It has not, and what comes next is a block that begins with the next byte: of data_type the low bits are the number of
-  // bits left over, 64 is the final block, 128 the place between two blocks.
+  // It has not, and what comes next is a block that begins with the next byte: of data_type the low bits are the number
+  // of bits left over, 64 is the final block, 128 the place between two blocks.
   bool is_between_blocks() const noexcept { return !ended_ && stream_.avail_in == 0 && stream_.data_type == 128; }
 
  private:

@@ -27,8 +27,8 @@ std::int64_t floor_units(TimeNs time, std::int64_t unit) noexcept {
   return time >= 0 ? time / unit : -((-(time + 1)) / unit) - 1;
 }
 
-// Which extra field holds the time, the same in both headers. The extended timestamp holds what every reader takes alike:
-// `jar xf` ends at a negative one, and many show 2038 for one that was clamped, even beside NTFS's.
+// Which extra field holds the time, the same in both headers. The extended timestamp holds what every reader takes
+// alike: `jar xf` ends at a negative one, and many show 2038 for one that was clamped, even beside NTFS's.
 enum class TimeField { none, timestamp, ntfs };
 
 TimeField time_field(TimeNs mtime) noexcept {

@@ -63,22 +63,22 @@ std::size_t local_header_size(const EntryView& entry) noexcept;
 // Aligned data begins at a multiple of this: the block that XFS and btrfs share between files.
 inline constexpr std::uint64_t k_block_bytes = 4096;
 
-// Stored entries from this size on are aligned, where that is wanted: smaller ones would grow by more than 3 % for blocks
-// that are hardly worth an extent of their own.
+// Stored entries from this size on are aligned, where that is wanted: smaller ones would grow by more than 3 % for
+// blocks that are hardly worth an extent of their own.
 inline constexpr std::uint64_t k_align_from = std::uint64_t{128} << 10U;
 // The most that padding_at gives.
 inline constexpr std::uint64_t k_padding_most = k_block_bytes + 5;
 
-// What a local header that would end at `end` is made longer by, so that data behind it is aligned: zero, or enough for an
-// extra field of its own.
+// What a local header that would end at `end` is made longer by, so that data behind it is aligned: zero, or enough for
+// an extra field of its own.
 std::size_t padding_at(std::uint64_t end) noexcept;
 
 // Writes the local header into `out`, which has local_header_size bytes; what there is more, by padding_at, becomes an
 // extra field (0xD935, as zipalign writes it) of zeros.
 void encode_local_header(const EntryView& entry, const Written& written, std::span<std::byte> out);
 
-// Appends the central directory record. It repeats the local header's alignment field: some readers (npm's unzipper) take
-// the central extra fields for a measure of the local ones, and read too little of a header that is much longer.
+// Appends the central directory record. It repeats the local header's alignment field: some readers (npm's unzipper)
+// take the central extra fields for a measure of the local ones, and read too little of a header that is much longer.
 void append_central_record(const EntryView& entry, const Written& written, std::vector<std::byte>& out);
 
 // Appends the end records: EOCD64 and locator when any total overflows or `any_zip64`, then the EOCD, whose offset says
@@ -103,7 +103,8 @@ struct EndRecord {
   std::uint32_t disk = 0;   // the part of a split archive that it stands in, from 0
 };
 
-// One central directory record (4.3.12), zip64 resolved. Texts are bytes as they stand there: entry_text.hpp reads them.
+// One central directory record (4.3.12), zip64 resolved. Texts are bytes as they stand there: entry_text.hpp reads
+// them.
 struct CentralRecord {
   std::string name;
   std::string comment;
@@ -132,8 +133,8 @@ struct CentralRecord {
   bool symlink() const noexcept { return has_mode() && (external_attributes >> 28U) == 012; }
 };
 
-// Parses the record at the start of `data`. Returns the bytes it takes, or nullopt where it is not whole or breaks 4.3.12
-// or 4.5.3.
+// Parses the record at the start of `data`. Returns the bytes it takes, or nullopt where it is not whole or breaks
+// 4.3.12 or 4.5.3.
 std::optional<std::size_t> decode_central_record(std::span<const std::byte> data, CentralRecord& record);
 
 // A local header (4.3.7), zip64 resolved. `header_bytes` counts name and extra fields.

@@ -50,7 +50,8 @@ std::string to_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The text of a Unicode field, or nothing where it was made for another one: a program that renamed the entry did not know it.
+// The text of a Unicode field, or nothing where it was made for another one: a program that renamed the entry did not
+// know it.
 std::string unicode_text(std::span<const std::byte> field, std::string_view plain) {
   constexpr std::size_t k_front = 5;  // version, CRC of the plain text
   if (field.size() <= k_front || field[0] != std::byte{1}) return {};

@@ -82,8 +82,8 @@ void require_fitting(std::string_view final_name, std::string_view name) {
       "publish it under a shorter name");
 }
 
-// "photo.tar.gz" -> "photo.tar (1).gz", ".profile" -> ".profile (1)": only the last ending counts, as in file managers. What
-// would be too long loses the end of its stem; an ending that leaves no room for a stem is taken for a part of it.
+// "photo.tar.gz" -> "photo.tar (1).gz", ".profile" -> ".profile (1)": only the last ending counts, as in file managers.
+// What would be too long loses the end of its stem; an ending that leaves no room for a stem is taken for a part of it.
 std::string with_suffix(std::string_view leaf, std::string_view suffix, bool is_directory) {
   constexpr std::size_t k_character_bytes_most = 4;
   const std::size_t room = k_component_bytes_most - suffix.size();
@@ -117,7 +117,8 @@ constexpr std::string_view k_windows_characters = "<>:\"|?*";
 
 bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
 
-// With whatever ending, and with blanks before it: "aux .txt" opens the device too. The superscript digits are digits here.
+// With whatever ending, and with blanks before it: "aux .txt" opens the device too. The superscript digits are digits
+// here.
 bool is_windows_device(std::string_view component) {
   static constexpr std::array<std::string_view, 6> k_devices{"con", "prn", "aux", "nul", "conin$", "conout$"};
   static constexpr std::array<std::string_view, 12> k_ports{"1", "2", "3", "4",      "5",      "6",

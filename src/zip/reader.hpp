@@ -32,13 +32,13 @@ Error corrupt(const ArchiveFile& file, const std::string& what);
 // An entry's name for messages: at most 200 bytes of it, made printable.
 std::string shown_name(std::string_view name);
 
-// Finds the end of central directory record, zip64 included, of a plain archive that is the whole file (APPNOTE 4.3.14 to
-// 4.3.16). Throws Error{corrupt} for all else, also for what locate_end (end_record.hpp) only finds unusual.
+// Finds the end of central directory record, zip64 included, of a plain archive that is the whole file (APPNOTE 4.3.14
+// to 4.3.16). Throws Error{corrupt} for all else, also for what locate_end (end_record.hpp) only finds unusual.
 EndRecord read_end_record(const ArchiveFile& file);
 
 // The central directory, record by record, in constant memory. Throws Error{corrupt} where a record is broken, points
-// outside the file, or the number of records is not the one promised. Offsets are those in the file. Records of other parts
-// of a split archive (EndRecord::disk) come as they are. Not thread-safe.
+// outside the file, or the number of records is not the one promised. Offsets are those in the file. Records of other
+// parts of a split archive (EndRecord::disk) come as they are. Not thread-safe.
 class CentralDirectory {
  public:
   CentralDirectory(const ArchiveFile& file, const EndRecord& end);

@@ -69,7 +69,8 @@ class ReportBuilder {
  public:
   void add(FindingKind kind, std::string text) {
     std::lock_guard lock(mutex_);
-    // Threads find things in any order; the report is the same at every run: the worst first, and these by the alphabet.
+    // Threads find things in any order; the report is the same at every run: the worst first, and these by the
+    // alphabet.
     findings_.insert({kind, std::move(text)});
     if (findings_.size() <= k_most) return;
     findings_.erase(std::prev(findings_.end()));
@@ -127,8 +128,8 @@ std::optional<std::string> unsupported(const CentralRecord& record) {
   return fmt::format("is compressed by {}; only stored and deflated entries are read", method_name(record.method));
 }
 
-// Whether a record of a split archive is of an entry in another part. Some programs count parts from 1, or wrongly: what
-// is here is here.
+// Whether a record of a split archive is of an entry in another part. Some programs count parts from 1, or wrongly:
+// what is here is here.
 bool lies_elsewhere(const ArchiveFile& file, const EndRecord& end, const CentralRecord& record) {
   if (end.disk == 0 || record.disk == end.disk) return false;
   if (record.offset > end.central_offset || record.compressed_bytes > end.central_offset - record.offset) return true;
@@ -218,8 +219,8 @@ class Structure {
   std::uint64_t other_disks_ = 0;
 };
 
-// Everything but the data: cheap, and what decoding can rely on afterwards. Entries that overlap could be made to decode
-// for ever (a bomb), so nothing is decoded then.
+// Everything but the data: cheap, and what decoding can rely on afterwards. Entries that overlap could be made to
+// decode for ever (a bomb), so nothing is decoded then.
 void check_structure(const ArchiveFile& file, const EndRecord& end, const std::stop_token& stop, VerifyReport& result,
                      ReportBuilder& report) {
   Structure structure(file, end, result, report);

@@ -16,8 +16,8 @@ namespace zipmodule::zip {
 
 // Reads an archive that write_archive made back from the file and compares it with its plan: every name, size, time and
 // kind, in order; every local header; no gap and no overlap from the first byte to the last; the number of entries.
-// Data is not decoded again: the writer has checked it before writing. Throws Error{verify} naming the entry. Returns the
-// fingerprint.
+// Data is not decoded again: the writer has checked it before writing. Throws Error{verify} naming the entry. Returns
+// the fingerprint.
 std::string verify_against_plan(const ArchiveFile& file, const EntryList& entries);
 
 struct VerifyReport {
@@ -32,9 +32,9 @@ struct VerifyReport {
   bool damaged() const noexcept { return !findings.empty() && findings.front().kind == FindingKind::damaged; }
 };
 
-// Checks anyone's archive: structure, overlaps (unzip calls those a bomb), local headers against central directory, names,
-// and decodes every entry on the pool. Damage is only what was read and found wrong: where the file can't be read, that is
-// thrown. Throws Error{io, stopped, internal}.
+// Checks anyone's archive: structure, overlaps (unzip calls those a bomb), local headers against central directory,
+// names, and decodes every entry on the pool. Damage is only what was read and found wrong: where the file can't be
+// read, that is thrown. Throws Error{io, stopped, internal}.
 VerifyReport verify_archive(const ArchiveFile& file, ThreadPool& pool, const std::stop_token& stop);
 
 }  // namespace zipmodule::zip

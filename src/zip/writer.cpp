@@ -14,8 +14,8 @@
 namespace zipmodule::zip {
 namespace {
 
-// Local header and central record of an entry beside their names: 30 + 46 bytes, both times in each (2 x 45), zip64's fields
-// (20 + 28): 214, and some to spare.
+// Local header and central record of an entry beside their names: 30 + 46 bytes, both times in each (2 x 45), zip64's
+// fields (20 + 28): 214, and some to spare.
 constexpr std::uint64_t k_overhead_per_entry = 224;
 // A stored block of deflate has 5 bytes of header for at most 65,535 of data, and an empty one follows each chunk.
 constexpr std::uint64_t k_deflate_grows_by = 8'192;
